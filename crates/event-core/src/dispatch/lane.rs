@@ -1,0 +1,308 @@
+//! The queue of one subscription: first in, first out, bounded, with a named policy for what does not fit.
+#![expect(clippy::disallowed_methods, reason = "reads tokio's clock to space its reports")]
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::gate::Ticket;
+use crate::{Error, Event, EventId};
+
+/// What happens to an event that finds its subscription's buffer full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest waiting event is dropped: handlers see the newest state. The default.
+    #[default]
+    DropOldest,
+    /// The new event is dropped: handlers see an unbroken beginning.
+    DropNewest,
+}
+
+/// One event on its way to one subscription.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) event: Event,
+    pub(crate) attempt: u32,
+    pub(crate) ticket: Option<Arc<Ticket>>,
+}
+
+/// The queue of one subscription, with one consumer.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    queue: Mutex<Queue>,
+    capacity: usize,
+    overflow: Overflow,
+    pub(crate) concurrency: usize,
+    running: AtomicUsize,
+    dropped: AtomicU64,
+    last_report: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// News for a stream's reader, after the jobs that came before it.
+    notice: Option<Arc<Error>>,
+    closed: bool,
+    consumer: Option<Waker>,
+    /// Events whose start a handler of this very lane waits for.
+    awaited: Vec<(EventId, Arc<OnceLock<Instant>>)>,
+}
+
+impl Lane {
+    pub(crate) fn new(capacity: usize, overflow: Overflow, concurrency: usize) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                jobs: VecDeque::new(),
+                notice: None,
+                closed: false,
+                consumer: None,
+                awaited: Vec::new(),
+            }),
+            capacity: capacity.max(1),
+            overflow,
+            concurrency: concurrency.max(1),
+            running: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            last_report: Mutex::new(None),
+        }
+    }
+
+    /// Adds a job; gives back the one that found no room, or the job itself if the lane is closed.
+    pub(crate) fn push(&self, job: Job) -> Result<(), Rejected> {
+        let (waker, refused) = {
+            let mut queue = self.queue.lock();
+            if queue.closed {
+                return Err(Rejected::Closed);
+            }
+            let refused = if queue.jobs.len() < self.capacity {
+                queue.jobs.push_back(job);
+                None
+            } else if self.overflow == Overflow::DropOldest {
+                let oldest = queue.jobs.pop_front();
+                queue.jobs.push_back(job);
+                oldest
+            } else {
+                Some(job)
+            };
+            (queue.consumer.take(), refused)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        // The dropped job's ticket is finished here, outside the lock.
+        match refused {
+            Some(_job) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                Err(Rejected::Overflow)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The next job; `None` when the lane is closed and empty. One consumer only. Cancel-safe.
+    pub(crate) async fn pop(&self) -> Option<Job> {
+        poll_fn(|cx| self.poll_pop(cx)).await
+    }
+
+    pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Job>> {
+        let mut queue = self.queue.lock();
+        if let Some(job) = queue.take() {
+            return Poll::Ready(Some(job));
+        }
+        if queue.closed {
+            return Poll::Ready(None);
+        }
+        queue.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The next job or notice, for a stream.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Job, Arc<Error>>>> {
+        let mut queue = self.queue.lock();
+        if let Some(job) = queue.take() {
+            return Poll::Ready(Some(Ok(job)));
+        }
+        if let Some(notice) = queue.notice.take() {
+            return Poll::Ready(Some(Err(notice)));
+        }
+        if queue.closed {
+            return Poll::Ready(None);
+        }
+        queue.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Tells a stream's reader of a failure that it may outlive.
+    pub(crate) fn notice(&self, error: Arc<Error>) {
+        let waker = {
+            let mut queue = self.queue.lock();
+            queue.notice = Some(error);
+            queue.consumer.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Tells a stream's reader of a failure that ends it.
+    pub(crate) fn fail(&self, error: Arc<Error>) {
+        self.queue.lock().notice = Some(error);
+        self.close();
+    }
+
+    /// Whether a report about dropped events is due: at most one a second.
+    pub(crate) fn may_report(&self) -> bool {
+        let mut last = self.last_report.lock();
+        let due = last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Takes no more jobs; those that wait may still be taken.
+    pub(crate) fn close(&self) {
+        let waker = {
+            let mut queue = self.queue.lock();
+            queue.closed = true;
+            queue.consumer.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Closes and throws away what waits; returns how many.
+    pub(crate) fn abandon(&self) -> usize {
+        self.close();
+        let jobs = std::mem::take(&mut self.queue.lock().jobs);
+        jobs.len()
+    }
+
+    /// Notes when an event is started here, until the note is dropped.
+    pub(crate) fn await_start(self: &Arc<Self>, id: EventId) -> AwaitedStart {
+        let started = Arc::new(OnceLock::new());
+        self.queue.lock().awaited.push((id.clone(), Arc::clone(&started)));
+        AwaitedStart { lane: Arc::clone(self), id, started }
+    }
+
+    /// Events that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.lock().jobs.len()
+    }
+
+    /// Events dropped since the beginning because the buffer was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Handlers at work.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Counts a handler as running until the guard is dropped.
+    pub(crate) fn run(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(Arc::clone(self))
+    }
+}
+
+impl Queue {
+    fn take(&mut self) -> Option<Job> {
+        let job = self.jobs.pop_front()?;
+        if !self.awaited.is_empty() {
+            for (_, started) in self.awaited.iter().filter(|(id, _)| job.event.id() == Some(id)) {
+                let _ = started.set(Instant::now());
+            }
+        }
+        Some(job)
+    }
+}
+
+/// Knows whether an event was started in a lane.
+#[derive(Debug)]
+pub(crate) struct AwaitedStart {
+    lane: Arc<Lane>,
+    id: EventId,
+    started: Arc<OnceLock<Instant>>,
+}
+
+impl AwaitedStart {
+    /// Whether the event came to this lane and had not been started by then.
+    pub(crate) fn waited_until(&self, deadline: Instant) -> bool {
+        match self.started.get() {
+            Some(started) => *started >= deadline,
+            None => self.lane.queue.lock().jobs.iter().any(|job| job.event.id() == Some(&self.id)),
+        }
+    }
+}
+
+impl Drop for AwaitedStart {
+    fn drop(&mut self) {
+        self.lane.queue.lock().awaited.retain(|(_, started)| !Arc::ptr_eq(started, &self.started));
+    }
+}
+
+/// Why a job was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    Closed,
+    Overflow,
+}
+
+/// A handler at work in a lane.
+#[derive(Debug)]
+pub(crate) struct Running(Arc<Lane>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(n: usize) -> Job {
+        let event = Event::builder("t").id(n.to_string()).build().unwrap();
+        Job { event, attempt: 1, ticket: None }
+    }
+
+    async fn ids(lane: &Lane) -> Vec<String> {
+        lane.close();
+        let mut ids = Vec::new();
+        while let Some(job) = lane.pop().await {
+            ids.extend(job.event.id().map(ToString::to_string));
+        }
+        ids
+    }
+
+    #[tokio::test]
+    async fn drop_oldest_keeps_the_newest() {
+        let lane = Lane::new(2, Overflow::DropOldest, 1);
+        let outcome: Vec<_> = (0..4).map(|n| lane.push(job(n)).is_ok()).collect();
+        assert_eq!(outcome, [true, true, false, false]);
+        assert_eq!(ids(&lane).await, ["2", "3"]);
+        assert_eq!(lane.dropped(), 2);
+    }
+
+    #[tokio::test]
+    async fn drop_newest_keeps_the_beginning() {
+        let lane = Lane::new(2, Overflow::DropNewest, 1);
+        for n in 0..4 {
+            let _ = lane.push(job(n));
+        }
+        assert_eq!(ids(&lane).await, ["0", "1"]);
+        assert_eq!(lane.push(job(9)), Err(Rejected::Closed));
+    }
+}

@@ -1,0 +1,151 @@
+//! From an event to the lanes of those who want it.
+
+pub(crate) mod gate;
+mod index;
+pub(crate) mod lane;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use index::Index;
+pub use lane::Overflow;
+
+use crate::handler::BoxedHandler;
+use crate::subscription::{SubscriptionSpec, Target};
+use crate::{Event, Expression, SubscriptionId};
+use gate::Gate;
+use lane::{Job, Lane, Rejected};
+
+/// One subscription of a hub.
+pub(crate) struct Entry {
+    pub(crate) spec: SubscriptionSpec,
+    pub(crate) expression: Expression,
+    pub(crate) priority: i32,
+    /// Registration order, for a stable order at one priority.
+    pub(crate) sequence: u64,
+    pub(crate) lane: Arc<Lane>,
+    /// `None` for a stream.
+    pub(crate) handler: Option<BoxedHandler>,
+    pub(crate) counters: EntryCounters,
+}
+
+/// What happened to the events of one subscription.
+#[derive(Debug, Default)]
+pub(crate) struct EntryCounters {
+    pub(crate) delivered: AtomicU64,
+    pub(crate) handled: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> &SubscriptionId {
+        &self.spec.id
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry")
+            .field("id", &self.spec.id)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All subscriptions of a hub.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    slots: Vec<Option<Arc<Entry>>>,
+    free: Vec<u32>,
+    by_id: HashMap<SubscriptionId, u32>,
+    index: Index,
+    candidates: Vec<u32>,
+    registered: u64,
+}
+
+impl Registry {
+    /// Adds a subscription; gives it back if its id is taken.
+    pub(crate) fn insert(&mut self, build: impl FnOnce(u64) -> Entry) -> Result<Arc<Entry>, SubscriptionId> {
+        let entry = build(self.registered);
+        if self.by_id.contains_key(entry.id()) {
+            return Err(entry.id().clone());
+        }
+        self.registered += 1;
+        let entry = Arc::new(entry);
+        let number = if let Some(number) = self.free.pop() {
+            self.slots[number as usize] = Some(Arc::clone(&entry));
+            number
+        } else {
+            self.slots.push(Some(Arc::clone(&entry)));
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        };
+        self.index.insert(number, &entry.expression);
+        self.by_id.insert(entry.id().clone(), number);
+        Ok(entry)
+    }
+
+    /// Takes a subscription out.
+    pub(crate) fn remove(&mut self, id: &SubscriptionId) -> Option<Arc<Entry>> {
+        let number = self.by_id.remove(id)?;
+        let entry = self.slots.get_mut(number as usize)?.take()?;
+        self.index.remove(number, &entry.expression);
+        self.free.push(number);
+        Some(entry)
+    }
+
+    pub(crate) fn get(&self, id: &SubscriptionId) -> Option<&Arc<Entry>> {
+        self.slots.get(*self.by_id.get(id)? as usize)?.as_ref()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// All subscriptions in registration order.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        let mut all: Vec<_> = self.slots.iter().flatten().cloned().collect();
+        all.sort_by_key(|entry| entry.sequence);
+        all
+    }
+
+    /// Those whose expression matches the event and whose metadata its target includes, smallest priority number
+    /// first.
+    pub(crate) fn matching(&mut self, event: &Event, target: &Target) -> Vec<Arc<Entry>> {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        self.index.candidates(event, &mut candidates);
+        let mut matched: Vec<Arc<Entry>> = candidates
+            .iter()
+            .filter_map(|number| self.slots.get(*number as usize)?.as_ref())
+            .filter(|entry| entry.expression.matches(event) && target.includes(&entry.spec.subscriber))
+            .cloned()
+            .collect();
+        self.candidates = candidates;
+        if matched.len() > 1 {
+            matched.sort_by_key(|entry| (entry.priority, entry.sequence));
+        }
+        matched
+    }
+}
+
+/// Puts an event into the lanes of `matched` (sorted by priority). Calls `overflowed` for each lane that had no
+/// room for something.
+pub(crate) fn enqueue(
+    matched: &[Arc<Entry>],
+    event: &Event,
+    attempt: u32,
+    mut overflowed: impl FnMut(&Arc<Entry>),
+) {
+    let several = matched.windows(2).any(|pair| pair[0].priority != pair[1].priority);
+    let gate = several.then(|| Gate::new(matched.iter().map(|entry| entry.priority)));
+    // All places are taken before the first lane can run, so that no lane sees a level as finished too early.
+    let tickets: Vec<_> = matched.iter().map(|e| gate.as_ref().map(|g| g.ticket(e.priority))).collect();
+    for (entry, ticket) in matched.iter().zip(tickets) {
+        entry.counters.delivered.fetch_add(1, Ordering::Relaxed);
+        let job = Job { event: event.clone(), attempt, ticket };
+        if entry.lane.push(job) == Err(Rejected::Overflow) {
+            overflowed(entry);
+        }
+    }
+}

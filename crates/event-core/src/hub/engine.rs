@@ -1,0 +1,568 @@
+//! The one task of a hub: it owns the link, feeds it from the outbox and hands what arrives to dispatch.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
+
+use std::future::pending;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::lifecycle::{ConnectionState, Lifecycle, count};
+use super::run;
+use super::shared::{Command, Shared, closed};
+use crate::dispatch::Entry;
+use crate::outbox::{Entry as Outgoing, Flight};
+use crate::subscription::SubscriptionSpec;
+use crate::transport::{
+    Attempt, Inbound, Inbounds, Link, LinkSender, PublishError, RawDelivery, Route, SubscriptionChange,
+};
+use crate::{Error, ErrorKind, Result, SubscriptionId};
+
+/// Arrivals taken in a row before commands and acknowledgements get their turn.
+const BURST: usize = 64;
+
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    link: LinkState,
+    /// Events sent and not yet acknowledged.
+    flights: FuturesUnordered<Flight>,
+    /// Those who wait for the present attempt to connect.
+    connecting: Vec<oneshot::Sender<Result<()>>>,
+}
+
+enum LinkState {
+    None,
+    Connecting(BoxFuture<'static, Result<Link>>),
+    Linked(Linked),
+}
+
+struct Linked {
+    tx: Arc<dyn LinkSender>,
+    rx: Inbounds,
+    /// The link says that it is up.
+    ready: bool,
+    /// Subscriptions made when the link was new that are not confirmed yet.
+    starting: usize,
+    /// Whether the hub has been told that it is connected.
+    up: bool,
+    /// The outbox waits for room in the link's window.
+    blocked: bool,
+    asks: FuturesUnordered<BoxFuture<'static, Answer>>,
+}
+
+/// What came of asking the link for something.
+enum Answer {
+    Subscribed { entry: Option<Arc<Entry>>, starting: bool, outcome: Result<()>, done: Option<SubscribeDone> },
+    Unsubscribed { outcome: Result<()>, done: Option<oneshot::Sender<Result<()>>> },
+}
+
+type SubscribeDone = oneshot::Sender<Result<Arc<Entry>>>;
+
+impl Engine {
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) -> Self {
+        Self {
+            shared,
+            commands,
+            link: LinkState::None,
+            flights: FuturesUnordered::new(),
+            connecting: Vec::new(),
+        }
+    }
+
+    /// Runs until the last handle is dropped or the hub is closed.
+    pub(crate) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            self.reap_dropped_streams();
+            self.pump();
+            let expiry = shared.outbox.expire(Instant::now());
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => break,
+                Some(command) = self.commands.recv() => {
+                    if let Command::Close { done } = command {
+                        self.close().await;
+                        let _ = done.send(());
+                        break;
+                    }
+                    self.command(command).await;
+                }
+                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
+                happened = self.link.next() => self.happened(happened),
+                () = shared.outbox.wake.notified() => {}
+                () = sleep_until(expiry) => {}
+            }
+        }
+        self.end();
+    }
+
+    // ---- commands -------------------------------------------------------------------------------------------
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Connect { persist, done } => self.connect(persist, done),
+            Command::Disconnect { done } => {
+                self.disconnect().await;
+                let _ = done.send(());
+            }
+            Command::Subscribe { build, done } => self.subscribe(build, done),
+            Command::Unsubscribe { id, done } => self.unsubscribe(&id, Some(done)),
+            Command::Close { done } => {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn connect(&mut self, persist: bool, done: oneshot::Sender<Result<()>>) {
+        if let LinkState::Linked(Linked { up: true, .. }) = self.link {
+            let _ = done.send(Ok(()));
+            return;
+        }
+        self.connecting.push(done);
+        if matches!(self.link, LinkState::None) {
+            self.shared.state.send_replace(ConnectionState::Connecting { attempt: 1 });
+            let transport = Arc::clone(&self.shared.transport);
+            let attempt = if persist { Attempt::first().persistent() } else { Attempt::first() };
+            self.link = LinkState::Connecting(Box::pin(async move { transport.connect(attempt).await }));
+        }
+    }
+
+    async fn disconnect(&mut self) {
+        if let LinkState::Linked(linked) = &mut self.link {
+            linked.say_goodbye(self.shared.settings.close_timeout).await;
+        }
+        if !matches!(self.link, LinkState::None) {
+            self.drop_link();
+            self.shared.state.send_replace(ConnectionState::Idle);
+            self.shared.report(Lifecycle::Disconnected { reason: None });
+            let error = Error::new(ErrorKind::NotConnected, "connect", "the hub was disconnected meanwhile");
+            self.tell_connecting(&error);
+        }
+    }
+
+    fn subscribe(&mut self, build: Box<dyn FnOnce(u64) -> Entry + Send>, done: SubscribeDone) {
+        let inserted = self.shared.registry.lock().insert(build);
+        let entry = match inserted {
+            Ok(entry) => entry,
+            Err(id) => {
+                let _ = done.send(Err(duplicate(&id)));
+                return;
+            }
+        };
+        if entry.handler.is_some() {
+            self.shared.tasks.spawn(run::lane(Arc::clone(&self.shared), Arc::clone(&entry)));
+        }
+        match &mut self.link {
+            LinkState::Linked(linked) => {
+                linked.ask_subscribe(entry.spec.clone(), Some(entry), false, Some(done));
+            }
+            // Subscribed with all others when the link stands.
+            LinkState::None | LinkState::Connecting(_) => {
+                let _ = done.send(Ok(entry));
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, id: &SubscriptionId, done: Option<oneshot::Sender<Result<()>>>) {
+        let Some(entry) = self.shared.registry.lock().remove(id) else {
+            if let Some(done) = done {
+                let error =
+                    Error::new(ErrorKind::NotFound, "unsubscribe", format!("no subscription \"{id}\" here"));
+                let _ = done.send(Err(error));
+            }
+            return;
+        };
+        entry.lane.abandon();
+        match &mut self.link {
+            LinkState::Linked(linked) => linked.ask_unsubscribe(entry.spec.clone(), done),
+            LinkState::None | LinkState::Connecting(_) => {
+                if let Some(done) = done {
+                    let _ = done.send(Ok(()));
+                }
+            }
+        }
+    }
+
+    fn reap_dropped_streams(&mut self) {
+        let dropped = std::mem::take(&mut *self.shared.dropped_streams.lock());
+        for id in dropped {
+            self.unsubscribe(&id, None);
+        }
+    }
+
+    // ---- the link -------------------------------------------------------------------------------------------
+
+    fn happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Connected(Ok(link)) => self.linked(link),
+            Happened::Connected(Err(error)) => self.failed(error),
+            Happened::Arrived(item) => {
+                self.arrived(item);
+                // A busy link: take what else is there before the next round.
+                for _ in 0..BURST {
+                    let LinkState::Linked(linked) = &mut self.link else { break };
+                    match linked.rx.next().now_or_never() {
+                        Some(item) => self.arrived(item),
+                        None => break,
+                    }
+                }
+            }
+            Happened::Answered(answer) => self.answered(answer),
+            Happened::Roomy => {
+                if let LinkState::Linked(linked) = &mut self.link {
+                    linked.blocked = false;
+                }
+            }
+        }
+    }
+
+    fn linked(&mut self, link: Link) {
+        tracing::debug!(peer = %link.info.peer, "linked");
+        let mut linked = Linked {
+            tx: Arc::from(link.tx),
+            rx: link.rx,
+            ready: link.info.ready,
+            starting: 0,
+            up: false,
+            blocked: false,
+            asks: FuturesUnordered::new(),
+        };
+        // The hub's own inbox first: replies to whatever the others cause must find it.
+        if let Some(inbox) = &self.shared.inbox {
+            linked.ask_subscribe(inbox.clone(), None, true, None);
+        }
+        for entry in self.shared.registry.lock().all() {
+            linked.ask_subscribe(entry.spec.clone(), Some(entry), true, None);
+        }
+        self.link = LinkState::Linked(linked);
+        self.announce_if_up();
+    }
+
+    fn announce_if_up(&mut self) {
+        let LinkState::Linked(linked) = &mut self.link else { return };
+        if linked.up || !linked.ready || linked.starting > 0 {
+            return;
+        }
+        linked.up = true;
+        count(&self.shared.counters.connections);
+        self.shared.state.send_replace(ConnectionState::Connected);
+        let subscriptions = self.shared.registry.lock().len();
+        self.shared.report(Lifecycle::Connected { subscriptions });
+        for waiter in self.connecting.drain(..) {
+            let _ = waiter.send(Ok(()));
+        }
+    }
+
+    fn arrived(&mut self, item: Option<Result<Inbound>>) {
+        match item {
+            Some(Ok(inbound)) => self.inbound(inbound),
+            Some(Err(error)) => self.failed(error),
+            None => self.failed(Error::new(ErrorKind::Disconnected, "receive", "the link ended")),
+        }
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Delivery(delivery) => self.deliver(&delivery),
+            Inbound::Subscription { id, change: SubscriptionChange::Lost(error) } => self.lost(&id, error),
+            Inbound::Subscription { id, change } => tracing::info!(%id, ?change, "subscription changed"),
+            Inbound::Gap(gap) => self.shared.report(Lifecycle::Gap(gap)),
+            Inbound::Interrupted(error) => {
+                self.down();
+                self.shared.report(Lifecycle::Disconnected { reason: Some(Arc::new(error)) });
+            }
+            Inbound::Reconnecting { attempt, retry_in } => {
+                self.shared.state.send_replace(ConnectionState::Reconnecting { attempt, retry_in });
+                self.shared.report(Lifecycle::Reconnecting { attempt, retry_in });
+            }
+            Inbound::Restored { resubscribed } => {
+                tracing::debug!(resubscribed, "restored");
+                if let LinkState::Linked(linked) = &mut self.link {
+                    linked.ready = true;
+                }
+                self.announce_if_up();
+            }
+            Inbound::GoAway { after } => tracing::info!(?after, "the server will end the connection"),
+            Inbound::Problem(error) => {
+                count(&self.shared.counters.problems);
+                self.shared.report(Lifecycle::Problem(Arc::new(error)));
+            }
+        }
+    }
+
+    fn deliver(&mut self, delivery: &RawDelivery) {
+        let event = &delivery.event;
+        count(&self.shared.counters.received);
+        tracing::trace!(id = event.id().map(tracing::field::display), topic = %event.topic(), "received");
+        self.shared.correlate(event);
+        match &delivery.route {
+            Route::Match => self.shared.dispatch(event, delivery.attempt),
+            Route::Direct(id) => {
+                self.shared.dispatch_to(event, delivery.attempt, id, delivery.filter_is_exact);
+            }
+        }
+    }
+
+    fn lost(&mut self, id: &SubscriptionId, error: Error) {
+        let error = Arc::new(error);
+        if let Some(entry) = self.shared.registry.lock().remove(id) {
+            entry.lane.fail(Arc::clone(&error));
+        }
+        self.shared.report(Lifecycle::SubscriptionLost { id: id.clone(), error });
+    }
+
+    fn down(&mut self) {
+        if let LinkState::Linked(linked) = &mut self.link {
+            linked.up = false;
+            linked.ready = false;
+        }
+    }
+
+    /// The link is gone and will not come back by itself.
+    fn failed(&mut self, error: Error) {
+        self.drop_link();
+        let reason = Arc::new(error);
+        self.shared.state.send_replace(ConnectionState::Failed { reason: Arc::clone(&reason) });
+        // Whoever waits is told now, not at its deadline.
+        if let Some(refusal) = self.shared.refusal("publish") {
+            self.shared.outbox.fail_all(&refusal);
+        }
+        self.tell_connecting(&reason);
+        for entry in self.shared.registry.lock().all() {
+            if entry.handler.is_none() {
+                entry.lane.notice(Arc::clone(&reason));
+            }
+        }
+        self.shared.report(Lifecycle::Disconnected { reason: Some(reason) });
+    }
+
+    fn tell_connecting(&mut self, error: &Error) {
+        for waiter in self.connecting.drain(..) {
+            let _ = waiter.send(Err(error.duplicate()));
+        }
+    }
+
+    fn drop_link(&mut self) {
+        self.link = LinkState::None;
+        // With the link gone every flight lands, unconfirmed, at once.
+        while let Some(Some(landed)) = self.flights.next().now_or_never() {
+            self.landed(landed);
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Subscribed { entry, starting, outcome, done } => {
+                if starting && let LinkState::Linked(linked) = &mut self.link {
+                    linked.starting = linked.starting.saturating_sub(1);
+                }
+                match (outcome, entry) {
+                    (Ok(()), Some(entry)) => {
+                        // Whoever asked may have given up: then nobody would ever unsubscribe.
+                        if let Some(Err(Ok(entry))) = done.map(|done| done.send(Ok(entry))) {
+                            self.unsubscribe(&entry.id().clone(), None);
+                        }
+                    }
+                    (Ok(()), None) => {}
+                    (Err(error), Some(entry)) => match done {
+                        Some(done) => {
+                            self.shared.registry.lock().remove(entry.id());
+                            entry.lane.abandon();
+                            let _ = done.send(Err(error));
+                        }
+                        None => self.lost(&entry.id().clone(), error),
+                    },
+                    // Without its inbox the hub gets no replies: better no link than a deaf one.
+                    (Err(error), None) => self.failed(error),
+                }
+                self.announce_if_up();
+            }
+            Answer::Unsubscribed { outcome, done } => {
+                if let Some(done) = done {
+                    let _ = done.send(outcome);
+                }
+            }
+        }
+    }
+
+    // ---- publishing -----------------------------------------------------------------------------------------
+
+    /// Feeds the link from the outbox while it takes events.
+    fn pump(&mut self) {
+        let LinkState::Linked(linked) = &mut self.link else { return };
+        if !linked.up || linked.blocked {
+            return;
+        }
+        while let Some(outgoing) = self.shared.outbox.take() {
+            match linked.tx.send(outgoing.event.clone()) {
+                Ok(confirmation) => self.flights.push(Flight::new(outgoing, confirmation)),
+                Err(refused) => match refused.error.kind() {
+                    ErrorKind::Full | ErrorKind::NotConnected => {
+                        self.shared.outbox.put_back(outgoing);
+                        linked.blocked = true;
+                        break;
+                    }
+                    _ => self.shared.outbox.settle(outgoing, Some(refused.error)),
+                },
+            }
+        }
+    }
+
+    fn landed(
+        &mut self,
+        landed: Option<(Outgoing, Result<crate::transport::Acknowledgement, PublishError>)>,
+    ) {
+        let Some((outgoing, outcome)) = landed else { return };
+        let outcome =
+            outcome.and_then(|acknowledgement| match self.shared.dialect.acknowledged(&acknowledgement) {
+                Ok(()) => Ok(acknowledgement),
+                Err(error) => Err(PublishError::Refused(error)),
+            });
+        let counters = &self.shared.counters;
+        count(match &outcome {
+            Ok(_) => &counters.published,
+            Err(PublishError::Refused(_)) => &counters.refused,
+            Err(PublishError::Unconfirmed) => &counters.unconfirmed,
+        });
+        self.shared.outbox.landed(outgoing, outcome, Instant::now());
+    }
+
+    // ---- the end --------------------------------------------------------------------------------------------
+
+    /// Lets handlers finish and what they publish go out, then says good-bye; all within the close timeout.
+    async fn close(&mut self) {
+        let limit = self.shared.settings.close_timeout;
+        let deadline = Instant::now() + limit;
+        for entry in self.shared.registry.lock().all() {
+            entry.lane.close();
+        }
+        self.shared.tasks.close();
+        let shared = Arc::clone(&self.shared);
+        while !(shared.tasks.is_empty() && shared.outbox.outstanding() == 0) {
+            self.pump();
+            let can_send = matches!(&self.link, LinkState::Linked(linked) if linked.up);
+            if shared.tasks.is_empty() && !can_send {
+                break;
+            }
+            tokio::select! {
+                () = shared.stop.cancelled() => break,
+                () = tokio::time::sleep_until(deadline) => break,
+                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
+                happened = self.link.next() => self.happened(happened),
+                () = shared.outbox.wake.notified() => {}
+                () = shared.tasks.wait(), if !shared.tasks.is_empty() => {}
+            }
+        }
+        if let LinkState::Linked(linked) = &mut self.link {
+            linked.say_goodbye(deadline.saturating_duration_since(Instant::now())).await;
+        }
+    }
+
+    fn end(&mut self) {
+        self.drop_link();
+        self.shared.stop.cancel();
+        self.shared.state.send_replace(ConnectionState::Closed);
+        let gone = closed("publish");
+        self.shared.outbox.fail_all(&gone);
+        self.tell_connecting(&closed("connect"));
+        for entry in self.shared.registry.lock().all() {
+            entry.lane.abandon();
+        }
+        self.shared.report(Lifecycle::Closed);
+    }
+}
+
+/// What the link did.
+enum Happened {
+    Connected(Result<Link>),
+    Arrived(Option<Result<Inbound>>),
+    Answered(Answer),
+    /// There may be room in the window.
+    Roomy,
+}
+
+impl LinkState {
+    /// Waits for the next thing that the link does. Cancel-safe.
+    async fn next(&mut self) -> Happened {
+        let outcome = match self {
+            Self::None => pending().await,
+            Self::Connecting(attempt) => attempt.await,
+            Self::Linked(linked) => return linked.next().await,
+        };
+        // The attempt is spent; the engine puts the next state in its place.
+        *self = Self::None;
+        Happened::Connected(outcome)
+    }
+}
+
+impl Linked {
+    async fn next(&mut self) -> Happened {
+        let blocked = self.blocked;
+        let tx = Arc::clone(&self.tx);
+        tokio::select! {
+            biased;
+            Some(answer) = self.asks.next(), if !self.asks.is_empty() => Happened::Answered(answer),
+            item = self.rx.next() => Happened::Arrived(item),
+            () = tx.ready(), if blocked => Happened::Roomy,
+        }
+    }
+
+    fn ask_subscribe(
+        &mut self,
+        spec: SubscriptionSpec,
+        entry: Option<Arc<Entry>>,
+        starting: bool,
+        done: Option<SubscribeDone>,
+    ) {
+        self.starting += usize::from(starting);
+        let tx = Arc::clone(&self.tx);
+        self.asks.push(Box::pin(async move {
+            let outcome = tx.subscribe(&spec).await;
+            Answer::Subscribed { entry, starting, outcome, done }
+        }));
+    }
+
+    fn ask_unsubscribe(&mut self, spec: SubscriptionSpec, done: Option<oneshot::Sender<Result<()>>>) {
+        let tx = Arc::clone(&self.tx);
+        self.asks.push(Box::pin(async move {
+            let outcome = tx.unsubscribe(&spec).await;
+            Answer::Unsubscribed { outcome, done }
+        }));
+    }
+
+    /// Flushes and closes, reading meanwhile.
+    async fn say_goodbye(&mut self, limit: std::time::Duration) {
+        let tx = Arc::clone(&self.tx);
+        let goodbye = async {
+            let _ = tx.flush().await;
+            tx.close().await;
+        };
+        let reading = async { while self.rx.next().await.is_some() {} };
+        let _ = tokio::time::timeout(limit, async {
+            tokio::select! {
+                () = goodbye => {}
+                () = reading => {}
+            }
+        })
+        .await;
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+fn duplicate(id: &SubscriptionId) -> Error {
+    Error::new(
+        ErrorKind::Duplicate,
+        "subscribe",
+        format!("a subscription with the id \"{id}\" exists on this hub; choose another id or leave it out"),
+    )
+}

@@ -1,0 +1,304 @@
+//! Publishing, asking and answering.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep};
+
+use super::context::Scope;
+use super::lifecycle::{Lifecycle, count};
+use super::shared::{Shared, closed};
+use crate::correlator::Pending;
+use crate::dispatch::Entry;
+use crate::outbox::{Done, Receipt, Resend};
+use crate::{Error, ErrorKind, Event, RawJson, Result};
+
+/// Unread replies that a [`ReplyStream`] holds.
+const REPLIES: usize = 256;
+
+impl Shared {
+    /// Fills in what the caller left out.
+    pub(crate) fn complete(&self, event: &Event) -> Result<Event> {
+        let mut builder = event.to_builder();
+        if event.id().is_none() {
+            builder = builder.id(crate::EventId::random());
+        }
+        self.dialect.complete(&mut builder);
+        builder.build()
+    }
+
+    /// Publishes a complete event and waits for the acknowledgement.
+    async fn publish(&self, event: Event, timeout: Duration, resend: Resend) -> Result<Receipt> {
+        if let Some(refusal) = self.refusal("publish") {
+            return Err(refusal);
+        }
+        let topic = event.topic().clone();
+        let deadline = Instant::now() + timeout;
+        let (done, outcome) = oneshot::channel();
+        self.outbox.push(event, deadline, resend, Done::Caller(done)).await?;
+        match tokio::time::timeout_at(deadline, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(closed("publish")),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                "publish",
+                format!(
+                    "the event on \"{topic}\" was not acknowledged within {timeout:?} (the hub is {})",
+                    &*self.state.borrow()
+                ),
+            )),
+        }
+    }
+
+    /// Publishes something that must not be sent twice.
+    pub(crate) async fn publish_once(&self, event: Event) -> Result<Receipt> {
+        self.publish(event, self.settings.publish_timeout, Resend::Never).await
+    }
+
+    /// Queues an automatic reply; a failure is reported, and the handler's lane goes on.
+    pub(crate) async fn reply(self: &Arc<Self>, entry: &Arc<Entry>, asked: &Event, data: RawJson) {
+        let queued = match self.dialect.reply(asked, &entry.spec.subscriber, data) {
+            Ok(reply) => {
+                let deadline = Instant::now() + self.settings.publish_timeout;
+                let (shared, answering) = (Arc::clone(self), Arc::clone(entry));
+                let done = Done::Report(Box::new(move |outcome| {
+                    if let Err(error) = outcome {
+                        shared.reply_failed(&answering, error);
+                    }
+                }));
+                self.outbox.push(reply, deadline, Resend::Never, done).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = queued {
+            self.reply_failed(entry, error);
+        }
+    }
+
+    fn reply_failed(&self, entry: &Entry, error: Error) {
+        count(&self.counters.problems);
+        self.report(Lifecycle::ReplyFailed { id: entry.id().clone(), error: Arc::new(error) });
+    }
+
+    fn open_request(&self, event: &Event, replies: usize) -> Result<Pending> {
+        let Some(id) = event.id() else {
+            return Err(Error::new(ErrorKind::InvalidInput, "request", "the event has no id"));
+        };
+        self.correlator.open(id.clone(), replies).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Duplicate,
+                "request",
+                format!("a request with the id \"{id}\" is still open"),
+            )
+        })
+    }
+}
+
+/// A publish to be awaited. See [`EventHub::publish`](crate::EventHub::publish).
+#[must_use = "nothing is published until this is awaited"]
+pub struct Publish {
+    shared: Arc<Shared>,
+    event: Event,
+    timeout: Duration,
+    resend: Resend,
+}
+
+impl Publish {
+    pub(super) fn new(shared: Arc<Shared>, event: Event) -> Self {
+        let timeout = shared.settings.publish_timeout;
+        Self { shared, event, timeout, resend: Resend::UntilAcked }
+    }
+
+    /// How long the event may wait for a connection and the server's acknowledgement; afterwards it is not sent
+    /// any more. Default: the hub's publish timeout, 30 s unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What to do when the connection ends before the acknowledgement. Default [`Resend::UntilAcked`].
+    pub fn resend(mut self, resend: Resend) -> Self {
+        self.resend = resend;
+        self
+    }
+
+    /// Queues the event and returns without waiting for the acknowledgement; waits for room in the outbox only. A
+    /// failure later on is counted and logged, nothing more.
+    ///
+    /// # Errors
+    ///
+    /// Those of publishing that show at once.
+    pub async fn no_wait(self) -> Result<()> {
+        if let Some(refusal) = self.shared.refusal("publish") {
+            return Err(refusal);
+        }
+        let event = self.shared.complete(&self.event)?;
+        let topic = event.topic().clone();
+        let done = Done::Report(Box::new(move |outcome| {
+            if let Err(error) = outcome {
+                tracing::warn!(%topic, %error, "an event published without waiting was lost");
+            }
+        }));
+        self.shared.outbox.push(event, Instant::now() + self.timeout, self.resend, done).await
+    }
+}
+
+impl IntoFuture for Publish {
+    type Output = Result<Receipt>;
+    type IntoFuture = BoxFuture<'static, Result<Receipt>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let event = self.shared.complete(&self.event)?;
+            self.shared.publish(event, self.timeout, self.resend).await
+        })
+    }
+}
+
+/// A request to be awaited. See [`EventHub::request`](crate::EventHub::request).
+#[must_use = "nothing is asked until this is awaited"]
+pub struct Request {
+    shared: Arc<Shared>,
+    event: Event,
+    timeout: Duration,
+}
+
+impl Request {
+    pub(super) fn new(shared: Arc<Shared>, event: Event) -> Self {
+        let timeout = shared.settings.request_timeout;
+        Self { shared, event, timeout }
+    }
+
+    /// How long to wait for a reply, connecting and sending included. Default: the hub's request timeout, 30 s
+    /// unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Publishes the event and yields every reply until the timeout; then the stream ends.
+    ///
+    /// # Errors
+    ///
+    /// Those of publishing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future or the stream closes the request; the event is not unsent.
+    pub async fn replies(self) -> Result<ReplyStream> {
+        if let Some(scope) = Scope::current() {
+            scope.release();
+        }
+        let deadline = Instant::now() + self.timeout;
+        let event = self.shared.complete(&self.event)?;
+        let pending = self.shared.open_request(&event, REPLIES)?;
+        self.shared.publish(event, self.timeout, Resend::Never).await?;
+        Ok(ReplyStream { pending, deadline: Box::pin(tokio::time::sleep_until(deadline)) })
+    }
+
+    async fn first(self) -> Result<Event> {
+        let scope = Scope::current();
+        if let Some(scope) = &scope {
+            scope.release();
+        }
+        let deadline = Instant::now() + self.timeout;
+        let event = self.shared.complete(&self.event)?;
+        let mut pending = self.shared.open_request(&event, 1)?;
+        let own_lane = scope.as_ref().zip(event.id()).map(|(scope, id)| scope.await_start(id));
+        let timed_out = || {
+            let stuck = own_lane.as_ref().is_some_and(|lane| lane.waited_until(deadline));
+            self.timed_out(&event, scope.as_ref().filter(|_| stuck))
+        };
+        let publishing = self.shared.publish(event.clone(), self.timeout, Resend::Never);
+        tokio::pin!(publishing);
+        let mut acknowledged = false;
+        loop {
+            tokio::select! {
+                biased;
+                // A reply counts as an acknowledgement.
+                reply = pending.next() => return reply.ok_or_else(|| closed("request")),
+                sent = &mut publishing, if !acknowledged => match sent {
+                    Ok(_) => acknowledged = true,
+                    Err(error) if error.kind() == ErrorKind::Timeout => return Err(timed_out()),
+                    Err(error) => return Err(error),
+                },
+                () = tokio::time::sleep_until(deadline) => return Err(timed_out()),
+                () = self.shared.stop.cancelled() => return Err(closed("request")),
+            }
+        }
+    }
+
+    fn timed_out(&self, event: &Event, stuck: Option<&Scope>) -> Error {
+        let why = stuck
+            .map_or_else(|| format!("the hub is {}", &*self.shared.state.borrow()), Scope::explain_stuck);
+        let message =
+            format!("no reply to the event on \"{}\" within {:?}: {why}", event.topic(), self.timeout);
+        Error::new(ErrorKind::Timeout, "request", message)
+    }
+}
+
+impl IntoFuture for Request {
+    type Output = Result<Event>;
+    type IntoFuture = BoxFuture<'static, Result<Event>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.first())
+    }
+}
+
+/// Every reply to one event, until its deadline.
+///
+/// Holds 256 unread replies; more are dropped and counted. Dropping it closes the request.
+pub struct ReplyStream {
+    pending: Pending,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl ReplyStream {
+    /// The next reply; `None` after the deadline. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for ReplyStream {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Event>> {
+        if let Poll::Ready(reply) = self.pending.poll_next(cx) {
+            return Poll::Ready(reply);
+        }
+        self.deadline.as_mut().poll(cx).map(|()| None)
+    }
+}
+
+impl std::fmt::Debug for Publish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publish")
+            .field("event", &self.event)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("event", &self.event)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ReplyStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplyStream").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! Running handlers: one lane per subscription, in order, so many at a time as it allows.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::context::{Context, Scope};
+use super::shared::Shared;
+use crate::dispatch::Entry;
+use crate::dispatch::gate::Ticket;
+use crate::dispatch::lane::Job;
+use crate::handler::BoxedHandler;
+use crate::{Error, ErrorKind, Event, RawJson, Result};
+
+/// Handles a subscription's events until it is closed or the hub stops.
+pub(super) async fn lane(shared: Arc<Shared>, entry: Arc<Entry>) {
+    let Some(handler) = entry.handler.clone() else { return };
+    let stop = shared.stop.clone();
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = work(&shared, &entry, &handler) => {}
+    }
+}
+
+async fn work(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler) {
+    if entry.lane.concurrency == 1 {
+        while let Some(job) = entry.lane.pop().await {
+            handle(shared, entry, handler, job).await;
+        }
+        return;
+    }
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            job = entry.lane.pop(), if running.len() < entry.lane.concurrency => match job {
+                Some(job) => running.push(handle(shared, entry, handler, job)),
+                None => break,
+            },
+            Some(()) = running.next(), if !running.is_empty() => {}
+        }
+    }
+    while running.next().await.is_some() {}
+}
+
+/// One event through one handler: its turn, the handler, the reply.
+async fn handle(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler, job: Job) {
+    if let Some(ticket) = &job.ticket
+        && !ticket.turn().await
+    {
+        entry.counters.skipped.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    let running = entry.lane.run();
+    let outcome = call(shared, entry, handler, &job.event, job.attempt, job.ticket.clone()).await;
+    drop(running);
+    // The answer is on its way before lanes of larger numbers start.
+    match outcome {
+        Ok(reply) => {
+            entry.counters.handled.fetch_add(1, Ordering::Relaxed);
+            if let Some(data) = reply {
+                shared.reply(entry, &job.event, data).await;
+            }
+        }
+        Err(error) => shared.handler_failed(entry, error),
+    }
+    if let Some(ticket) = &job.ticket {
+        ticket.finish();
+    }
+}
+
+/// Calls a handler; a panic becomes an error.
+pub(super) async fn call(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry>,
+    handler: &BoxedHandler,
+    event: &Event,
+    attempt: u32,
+    ticket: Option<Arc<Ticket>>,
+) -> Result<Option<RawJson>> {
+    let context = Context::new(Arc::clone(shared), Arc::clone(entry), event.clone(), attempt, ticket.clone());
+    let scope = Scope { lane: Arc::clone(&entry.lane), id: entry.id().clone(), ticket };
+    let event = event.clone();
+    let handling = async move { handler(event, context).await };
+    match AssertUnwindSafe(scope.around(handling)).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(panic) => Err(Error::new(
+            ErrorKind::Handler,
+            "handle event",
+            format!("the handler panicked: {}", text(&*panic)),
+        )),
+    }
+}
+
+/// What a panic said.
+fn text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it gave no message")
+}

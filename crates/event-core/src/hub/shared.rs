@@ -1,0 +1,209 @@
+//! What the handles, the engine and the lanes of one hub share.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::lifecycle::{ConnectionState, Counters, Lifecycle, Stats, count};
+use crate::correlator::{Correlator, Outcome};
+use crate::dialect::Dialect;
+use crate::dispatch::{self, Entry, Registry};
+use crate::outbox::Outbox;
+use crate::subscription::{Subscriber, SubscriptionSpec, Target};
+use crate::transport::Transport;
+use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
+
+/// Settings of a hub.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) publish_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) subscribe_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) outbox_capacity: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            publish_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
+            subscribe_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(5),
+            outbox_capacity: 4096,
+        }
+    }
+}
+
+/// What a handle asks of the engine.
+pub(crate) enum Command {
+    Connect { persist: bool, done: oneshot::Sender<Result<()>> },
+    Disconnect { done: oneshot::Sender<()> },
+    Subscribe { build: Box<dyn FnOnce(u64) -> Entry + Send>, done: oneshot::Sender<Result<Arc<Entry>>> },
+    Unsubscribe { id: SubscriptionId, done: oneshot::Sender<Result<()>> },
+    Close { done: oneshot::Sender<()> },
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) dialect: Arc<dyn Dialect>,
+    pub(crate) inbox: Option<SubscriptionSpec>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) registry: Mutex<Registry>,
+    pub(crate) correlator: Arc<Correlator>,
+    pub(crate) outbox: Outbox,
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// Streams that were dropped and are to be unsubscribed; drained by the engine.
+    pub(crate) dropped_streams: Mutex<Vec<SubscriptionId>>,
+    pub(crate) state: watch::Sender<ConnectionState>,
+    pub(crate) lifecycle: broadcast::Sender<Lifecycle>,
+    pub(crate) counters: Counters,
+    /// The last handle is gone: stop everything.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// The handle side, for contexts that give handlers their hub.
+    pub(crate) handle: std::sync::Weak<super::Handle>,
+}
+
+impl Shared {
+    /// Tells readers of the lifecycle, the log, and local subscribers where the dialect has an event for it.
+    pub(crate) fn report(&self, change: Lifecycle) {
+        match &change {
+            Lifecycle::Connected { subscriptions } => {
+                tracing::info!(transport = self.transport.name(), subscriptions, "connected");
+            }
+            Lifecycle::Disconnected { reason: Some(reason) } => tracing::warn!(%reason, "disconnected"),
+            Lifecycle::Disconnected { reason: None } => tracing::info!("disconnected"),
+            Lifecycle::Reconnecting { attempt, retry_in } => {
+                tracing::info!(attempt, ?retry_in, "reconnecting");
+            }
+            Lifecycle::Gap(gap) => tracing::warn!(lasted = ?gap.lasted, "events may have been missed"),
+            Lifecycle::SubscriptionLost { id, error } => tracing::warn!(%id, %error, "subscription lost"),
+            Lifecycle::SlowConsumer { id, dropped } => tracing::warn!(%id, dropped, "slow consumer"),
+            Lifecycle::HandlerFailed { id, error } => tracing::error!(%id, %error, "handler failed"),
+            Lifecycle::ReplyFailed { id, error } => tracing::warn!(%id, %error, "reply failed"),
+            Lifecycle::Problem(error) => tracing::warn!(%error, "problem"),
+            Lifecycle::Closed => tracing::debug!("closed"),
+        }
+        if let Some(event) = self.dialect.local(&change) {
+            self.dispatch(&event, 1);
+        }
+        // Nobody listening is no failure.
+        let _ = self.lifecycle.send(change);
+    }
+
+    /// Gives an event to everybody here who wants it.
+    pub(crate) fn dispatch(&self, event: &Event, attempt: u32) {
+        let matched = self.matching(event);
+        if matched.is_empty() {
+            count(&self.counters.unmatched);
+            return;
+        }
+        dispatch::enqueue(&matched, event, attempt, |entry| self.overflowed(entry));
+    }
+
+    /// Gives an event to one subscription, if it wants it.
+    pub(crate) fn dispatch_to(
+        &self,
+        event: &Event,
+        attempt: u32,
+        id: &SubscriptionId,
+        filter_is_exact: bool,
+    ) {
+        let entry = self.registry.lock().get(id).cloned();
+        let wanted = entry.filter(|entry| {
+            filter_is_exact
+                || (entry.expression.matches(event) && Target::of(event).includes(&entry.spec.subscriber))
+        });
+        match wanted {
+            Some(entry) => dispatch::enqueue(&[entry], event, attempt, |entry| self.overflowed(entry)),
+            None => count(&self.counters.unmatched),
+        }
+    }
+
+    /// Those who want an event, smallest priority number first.
+    pub(crate) fn matching(&self, event: &Event) -> Vec<Arc<Entry>> {
+        let target = Target::of(event);
+        if matches!(target, Target::Unreadable) {
+            count(&self.counters.unreadable_targets);
+            tracing::warn!(topic = %event.topic(), "the event's target is not an expression; it reaches nobody");
+            return Vec::new();
+        }
+        self.registry.lock().matching(event, &target)
+    }
+
+    /// Gives a reply to whoever asked, if it is one and it is for this hub.
+    pub(crate) fn correlate(&self, event: &Event) {
+        let Some(asked) = self.dialect.in_reply_to(event) else { return };
+        let for_us = self.inbox.as_ref().is_none_or(|inbox| is_for(event, &inbox.subscriber));
+        let counter = if for_us {
+            match self.correlator.resolve(asked, event.clone()) {
+                Outcome::Delivered => &self.counters.replies,
+                Outcome::Late => &self.counters.late_replies,
+                Outcome::Duplicate => &self.counters.duplicate_replies,
+                Outcome::Overflow => &self.counters.overflowed_replies,
+                Outcome::Foreign => &self.counters.foreign_replies,
+            }
+        } else {
+            &self.counters.foreign_replies
+        };
+        count(counter);
+    }
+
+    fn overflowed(&self, entry: &Arc<Entry>) {
+        count(&self.counters.dropped);
+        if entry.lane.may_report() {
+            self.report(Lifecycle::SlowConsumer { id: entry.id().clone(), dropped: entry.lane.dropped() });
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats {
+            expired: self.outbox.expired(),
+            open_requests: self.correlator.len(),
+            subscriptions: self.registry.lock().len(),
+            outstanding: self.outbox.outstanding(),
+            ..Stats::default()
+        };
+        self.counters.fill(&mut stats);
+        stats
+    }
+
+    /// The error of a call that the hub cannot serve in its present state, if it cannot.
+    pub(crate) fn refusal(&self, op: &'static str) -> Option<Error> {
+        match &*self.state.borrow() {
+            ConnectionState::Closed => Some(closed(op)),
+            ConnectionState::Failed { reason } => Some(
+                Error::new(
+                    ErrorKind::NotConnected,
+                    op,
+                    format!("not connected, and not trying any more ({reason}); mend that and connect again"),
+                )
+                .with_source(reason.duplicate()),
+            ),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn handler_failed(&self, entry: &Entry, error: Error) {
+        entry.counters.failed.fetch_add(1, Ordering::Relaxed);
+        count(&self.counters.handler_failures);
+        self.report(Lifecycle::HandlerFailed { id: entry.id().clone(), error: Arc::new(error) });
+    }
+}
+
+pub(crate) fn closed(op: &'static str) -> Error {
+    Error::new(ErrorKind::Closed, op, "the hub was closed; build a new one")
+}
+
+fn is_for(event: &Event, subscriber: &Subscriber) -> bool {
+    // The usual spelling needs no parser.
+    let usual = event.target().strip_prefix("id=").is_some_and(|id| id == subscriber.id().as_str());
+    usual || Target::of(event).includes(subscriber)
+}

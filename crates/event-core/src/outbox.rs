@@ -1,0 +1,253 @@
+//! Ordered publishes that outlive links: bounded, each with a deadline and a resend policy.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
+
+use crate::transport::{Acknowledgement, Confirmation, PublishError};
+use crate::{Error, ErrorKind, Event, Result};
+
+/// What to do with an event whose link ended before the service acknowledged it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resend {
+    /// Send it again, with the same id, until it is acknowledged or expires. The default of publishing. The
+    /// service may see it twice, and the receipt then says so.
+    #[default]
+    UntilAcked,
+    /// Fail with [`ErrorKind::Unconfirmed`]. The default of requests and automatic replies: no official client
+    /// removes duplicates, so an action must not be launched twice.
+    Never,
+}
+
+/// What is known of an event that the service acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// How often the event was sent.
+    pub attempts: u32,
+    /// Whether the service may have got it more than once.
+    pub possible_duplicate: bool,
+}
+
+/// Who hears what became of an event.
+pub(crate) enum Done {
+    Caller(oneshot::Sender<Result<Receipt>>),
+    Report(Box<dyn FnOnce(Result<Receipt>) + Send + Sync>),
+}
+
+impl Done {
+    fn tell(self, outcome: Result<Receipt>) {
+        match self {
+            Self::Caller(caller) => {
+                let _ = caller.send(outcome);
+            }
+            Self::Report(report) => report(outcome),
+        }
+    }
+}
+
+/// An event that is to be sent.
+pub(crate) struct Entry {
+    sequence: u64,
+    pub(crate) event: Event,
+    deadline: Instant,
+    resend: Resend,
+    attempts: u32,
+    done: Done,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The queue.
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    room: Arc<Semaphore>,
+    capacity: usize,
+    /// Told whenever there is something new for the engine to do.
+    pub(crate) wake: Notify,
+    expired: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Entry>,
+    next: u64,
+    outstanding: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            state: Mutex::default(),
+            room: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            wake: Notify::new(),
+            expired: AtomicU64::new(0),
+        }
+    }
+
+    /// Queues an event, waiting for room until the deadline.
+    ///
+    /// Cancel-safe: dropped before it returns, nothing is queued.
+    pub(crate) async fn push(
+        &self,
+        event: Event,
+        deadline: Instant,
+        resend: Resend,
+        done: Done,
+    ) -> Result<()> {
+        let permit = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => match tokio::time::timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) | Err(_) => return Err(self.full()),
+            },
+        };
+        {
+            let mut state = self.state.lock();
+            let sequence = state.next;
+            state.next += 1;
+            state.outstanding += 1;
+            state.queue.push_back(Entry {
+                sequence,
+                event,
+                deadline,
+                resend,
+                attempts: 0,
+                done,
+                _room: permit,
+            });
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// The next event to send.
+    pub(crate) fn take(&self) -> Option<Entry> {
+        self.state.lock().queue.pop_front()
+    }
+
+    /// Puts an event back that could not be sent now.
+    pub(crate) fn put_back(&self, entry: Entry) {
+        let mut state = self.state.lock();
+        let at = state.queue.partition_point(|other| other.sequence < entry.sequence);
+        state.queue.insert(at, entry);
+    }
+
+    /// Deals with what became of an event that was sent.
+    pub(crate) fn landed(&self, entry: Entry, outcome: Result<Acknowledgement, PublishError>, now: Instant) {
+        match outcome {
+            Ok(_) => self.settle(entry, None),
+            Err(PublishError::Refused(error)) => self.settle(entry, Some(error)),
+            Err(PublishError::Unconfirmed) if entry.resend == Resend::UntilAcked && now < entry.deadline => {
+                self.put_back(entry);
+            }
+            Err(PublishError::Unconfirmed) => {
+                let error = Error::new(
+                    ErrorKind::Unconfirmed,
+                    "publish",
+                    format!(
+                        "the connection ended before the server acknowledged the event on \"{}\"; it may or may not \
+                         have arrived",
+                        entry.event.topic()
+                    ),
+                );
+                self.settle(entry, Some(error));
+            }
+        }
+    }
+
+    /// Tells whoever waits for this event.
+    pub(crate) fn settle(&self, entry: Entry, failure: Option<Error>) {
+        self.state.lock().outstanding -= 1;
+        let outcome = match failure {
+            None => Ok(Receipt { attempts: entry.attempts, possible_duplicate: entry.attempts > 1 }),
+            Some(error) => Err(error),
+        };
+        entry.done.tell(outcome);
+    }
+
+    /// Fails what has waited past its deadline; returns when the next one will have.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        let (expired, next) = {
+            let mut state = self.state.lock();
+            if state.queue.is_empty() {
+                return None;
+            }
+            let (expired, kept): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut state.queue).into_iter().partition(|entry| entry.deadline <= now);
+            state.queue = kept;
+            (expired, state.queue.iter().map(|entry| entry.deadline).min())
+        };
+        for entry in expired {
+            self.expired.fetch_add(1, Ordering::Relaxed);
+            let message = format!(
+                "no connection before the deadline; the event on \"{}\" was {}",
+                entry.event.topic(),
+                if entry.attempts == 0 { "not sent" } else { "sent but never acknowledged" }
+            );
+            self.settle(entry, Some(Error::new(ErrorKind::Timeout, "publish", message)));
+        }
+        next
+    }
+
+    /// Fails everything that waits.
+    pub(crate) fn fail_all(&self, reason: &Error) {
+        let waiting = std::mem::take(&mut self.state.lock().queue);
+        for entry in waiting {
+            self.settle(entry, Some(reason.duplicate()));
+        }
+    }
+
+    /// Events that wait to be sent or acknowledged.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.state.lock().outstanding
+    }
+
+    /// Events that expired before they could be sent.
+    pub(crate) fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    fn full(&self) -> Error {
+        Error::new(
+            ErrorKind::Full,
+            "publish",
+            format!(
+                "{} events already wait to be sent, and none got through before the deadline",
+                self.capacity
+            ),
+        )
+    }
+}
+
+/// An event on its way: resolves to the entry and what the service said.
+pub(crate) struct Flight {
+    entry: Option<Entry>,
+    confirmation: Confirmation,
+}
+
+impl Flight {
+    pub(crate) fn new(mut entry: Entry, confirmation: Confirmation) -> Self {
+        entry.attempts += 1;
+        Self { entry: Some(entry), confirmation }
+    }
+}
+
+impl Future for Flight {
+    type Output = Option<(Entry, Result<Acknowledgement, PublishError>)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.confirmation)
+            .poll(cx)
+            .map(|outcome| self.entry.take().map(|entry| (entry, outcome)))
+    }
+}

@@ -1,0 +1,143 @@
+//! Who subscribes, and to what.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::expression::{Expression, Scalar, Subject};
+use crate::transport::Guarantee;
+use crate::{Event, SubscriptionId};
+
+/// A subscriber: its id, and what else it says about itself.
+///
+/// Targeted events are matched against this: an event with target `applicationId=maya` reaches only
+/// subscribers whose metadata has that member. The id is a member like any other.
+///
+/// ```
+/// use event_core::{Expression, Subscriber};
+///
+/// let subscriber = Subscriber::new("my-unique-subscriber-id").with("applicationId", "maya");
+/// let target: Expression = "applicationId=maya and id=my-*".parse()?;
+/// assert!(target.matches(&subscriber));
+/// # Ok::<(), event_core::expression::ParseError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subscriber {
+    id: SubscriptionId,
+    metadata: Map<String, Value>,
+}
+
+impl Subscriber {
+    /// A subscriber with this id.
+    pub fn new(id: impl Into<SubscriptionId>) -> Self {
+        let id = id.into();
+        let mut metadata = Map::new();
+        metadata.insert("id".to_owned(), Value::from(id.as_str()));
+        Self { id, metadata }
+    }
+
+    /// A subscriber with a random id.
+    pub fn anonymous() -> Self {
+        Self::new(SubscriptionId::random())
+    }
+
+    /// The same subscriber with one more member. `id` gives it another id.
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// Sets one member. `id` changes the id, if the value is a string.
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
+        let (key, value) = (key.into(), value.into());
+        if key == "id" {
+            let Some(id) = value.as_str() else { return };
+            self.id = SubscriptionId::from(id);
+        }
+        self.metadata.insert(key, value);
+    }
+
+    /// Sets a member unless it is there already.
+    pub fn set_default(&mut self, key: &str, value: impl Into<Value>) {
+        if !self.metadata.contains_key(key) {
+            self.metadata.insert(key.to_owned(), value.into());
+        }
+    }
+
+    /// The id.
+    pub fn id(&self) -> &SubscriptionId {
+        &self.id
+    }
+
+    /// All members, the id among them.
+    pub fn metadata(&self) -> &Map<String, Value> {
+        &self.metadata
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Subject for Subscriber {
+    fn lookup(&self, path: &[Box<str>]) -> Option<Scalar<'_>> {
+        self.metadata.lookup(path)
+    }
+}
+
+/// What a transport is asked to subscribe to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SubscriptionSpec {
+    /// The subscription's id; the subscriber's id on a hub.
+    pub id: SubscriptionId,
+    /// Which events; `None` on services where the address says it all.
+    pub expression: Option<Expression>,
+    /// Who asks.
+    pub subscriber: Subscriber,
+    /// Where, on services that keep a queue per subscription.
+    pub address: Option<String>,
+    /// The delivery guarantee asked for.
+    pub require: Guarantee,
+}
+
+impl SubscriptionSpec {
+    /// A subscription of `subscriber` to the events that match `expression`.
+    pub fn new(subscriber: Subscriber, expression: Option<Expression>) -> Self {
+        Self {
+            id: subscriber.id().clone(),
+            expression,
+            subscriber,
+            address: None,
+            require: Guarantee::default(),
+        }
+    }
+}
+
+/// Whom an event is for, parsed once per event.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Everyone,
+    Matching(Expression),
+    /// Not an expression: it reaches nobody.
+    Unreadable,
+}
+
+impl Target {
+    pub(crate) fn of(event: &Event) -> Self {
+        match event.target() {
+            "" => Self::Everyone,
+            text => Expression::parse(text).map_or(Self::Unreadable, Self::Matching),
+        }
+    }
+
+    pub(crate) fn includes(&self, subscriber: &Subscriber) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Matching(expression) => expression.matches(subscriber),
+            Self::Unreadable => false,
+        }
+    }
+}

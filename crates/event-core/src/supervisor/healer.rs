@@ -1,0 +1,294 @@
+//! The receiving half of a supervised link: a state machine that is polled, not a task.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::backoff::{Backoff, ReconnectPolicy};
+use super::{Shared, down};
+use crate::transport::{Attempt, Gap, Inbound, Inbounds, Link, LinkSender, SubscriptionChange, Transport};
+use crate::{Error, ErrorKind, Result, SubscriptionId};
+
+/// Subscriptions that are asked for at the same time.
+const SUBSCRIBING: usize = 32;
+/// Items taken in a row before the other things a link must do get their turn.
+const BURST: u32 = 64;
+
+/// One attempt within its time.
+pub(super) async fn one_attempt<T: Transport + ?Sized>(
+    transport: &T,
+    attempt: Attempt,
+    limit: Duration,
+) -> Result<Link> {
+    match tokio::time::timeout(limit, transport.connect(attempt)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            "connect",
+            format!("no connection by {} within {limit:?}; is the server reachable?", transport.name()),
+        )),
+    }
+}
+
+/// The stream of a link that repairs itself.
+pub(super) fn heal<T: Transport + ?Sized>(
+    transport: Arc<T>,
+    policy: ReconnectPolicy,
+    shared: Arc<Shared>,
+    first: Option<Link>,
+) -> Inbounds {
+    let mut healer = Healer {
+        transport,
+        backoff: Backoff::new(policy.clone()),
+        policy,
+        shared,
+        phase: Phase::Connecting { attempt: 1 },
+        down_since: None,
+    };
+    if let Some(link) = first {
+        healer.adopt(link);
+    }
+    Box::pin(stream::unfold(healer, Healer::step))
+}
+
+struct Healer<T: ?Sized> {
+    backoff: Backoff,
+    policy: ReconnectPolicy,
+    shared: Arc<Shared>,
+    phase: Phase,
+    /// The last sign of life of the connection that broke; `None` before the first break.
+    down_since: Option<Instant>,
+    transport: Arc<T>,
+}
+
+enum Phase {
+    /// The connection broke, or an attempt failed; the next thing is to say when the next attempt comes.
+    Down {
+        attempt: u32,
+    },
+    Waiting {
+        attempt: u32,
+        until: Instant,
+    },
+    Connecting {
+        attempt: u32,
+    },
+    Up(Up),
+    Ended,
+}
+
+struct Up {
+    rx: Inbounds,
+    tx: Arc<dyn LinkSender>,
+    subscribing: FuturesUnordered<BoxFuture<'static, (SubscriptionId, Result<()>)>>,
+    confirmed: usize,
+    announced: bool,
+    since: Instant,
+    last_sign: Instant,
+    burst: u32,
+}
+
+impl<T: Transport + ?Sized> Healer<T> {
+    async fn step(mut self) -> Option<(Result<Inbound>, Self)> {
+        loop {
+            if self.shared.closed.is_cancelled() && !matches!(self.phase, Phase::Up(_)) {
+                self.phase = Phase::Ended;
+            }
+            match &mut self.phase {
+                Phase::Ended => return None,
+                Phase::Down { attempt } => {
+                    let attempt = *attempt;
+                    let retry_in = self.backoff.next(random());
+                    self.phase = Phase::Waiting { attempt, until: Instant::now() + retry_in };
+                    return Some((Ok(Inbound::Reconnecting { attempt, retry_in }), self));
+                }
+                Phase::Waiting { attempt, until } => {
+                    let (attempt, until) = (*attempt, *until);
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => self.phase = Phase::Connecting { attempt },
+                        () = self.shared.closed.cancelled() => self.phase = Phase::Ended,
+                    }
+                }
+                Phase::Connecting { attempt } => {
+                    let attempt = *attempt;
+                    let closed = self.shared.closed.clone();
+                    let tried = tokio::select! {
+                        tried = one_attempt(&*self.transport, Attempt::nth(attempt), self.policy.attempt_timeout) => tried,
+                        () = closed.cancelled() => return None,
+                    };
+                    match tried {
+                        Ok(link) => self.adopt(link),
+                        Err(error) if error.is_transient() => {
+                            self.phase = Phase::Down { attempt: attempt.saturating_add(1) };
+                            return Some((Ok(Inbound::Problem(error)), self));
+                        }
+                        Err(error) => {
+                            self.phase = Phase::Ended;
+                            return Some((Err(error), self));
+                        }
+                    }
+                }
+                Phase::Up(_) => {
+                    if let Some(item) = self.step_up().await {
+                        return Some((item, self));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes over a new connection: everything in the book is to be subscribed on it.
+    fn adopt(&mut self, link: Link) {
+        let tx: Arc<dyn LinkSender> = Arc::from(link.tx);
+        self.shared.book.lock().restart();
+        *self.shared.current.lock() = Some(Arc::clone(&tx));
+        let now = Instant::now();
+        self.phase = Phase::Up(Up {
+            rx: link.rx,
+            tx,
+            subscribing: FuturesUnordered::new(),
+            confirmed: 0,
+            announced: false,
+            since: now,
+            last_sign: now,
+            burst: 0,
+        });
+    }
+
+    async fn step_up(&mut self) -> Option<Result<Inbound>> {
+        let Phase::Up(up) = &mut self.phase else { return None };
+        // A busy link: take what is there without setting up a wait.
+        if up.announced && up.burst < BURST {
+            up.burst += 1;
+            if let Some(item) = up.rx.next().now_or_never() {
+                return self.received(item);
+            }
+        }
+        up.burst = 0;
+        up.subscribe_pending(&self.shared);
+        if !up.announced && up.subscribing.is_empty() {
+            up.announced = true;
+            self.shared.open.send_replace(true);
+            let resubscribed = up.confirmed;
+            if let Some(since) = self.down_since {
+                // The gap first, then the news that it is over.
+                self.down_since = None;
+                up.announced = false;
+                return Some(Ok(Inbound::Gap(Gap::new(since.elapsed()))));
+            }
+            return Some(Ok(Inbound::Restored { resubscribed }));
+        }
+        tokio::select! {
+            item = up.rx.next() => self.received(item),
+            Some((id, outcome)) = up.subscribing.next(), if !up.subscribing.is_empty() => self.subscribed(&id, outcome),
+            () = self.shared.changed.notified() => None,
+        }
+    }
+
+    fn received(&mut self, item: Option<Result<Inbound>>) -> Option<Result<Inbound>> {
+        match item {
+            Some(Ok(inbound)) => {
+                if let Phase::Up(up) = &mut self.phase {
+                    up.last_sign = Instant::now();
+                }
+                Some(Ok(inbound))
+            }
+            Some(Err(error)) => self.broke(error),
+            None => {
+                self.broke(Error::new(ErrorKind::Disconnected, "receive", "the server ended the connection"))
+            }
+        }
+    }
+
+    fn broke(&mut self, error: Error) -> Option<Result<Inbound>> {
+        *self.shared.current.lock() = None;
+        self.shared.open.send_replace(false);
+        if let Phase::Up(up) = &self.phase {
+            self.backoff.held(up.since.elapsed());
+            self.down_since.get_or_insert(up.last_sign);
+        }
+        if self.shared.closed.is_cancelled() {
+            self.phase = Phase::Ended;
+            return None;
+        }
+        if error.is_transient() {
+            self.phase = Phase::Down { attempt: 1 };
+            Some(Ok(Inbound::Interrupted(error)))
+        } else {
+            self.phase = Phase::Ended;
+            Some(Err(error))
+        }
+    }
+
+    fn subscribed(&mut self, id: &SubscriptionId, outcome: Result<()>) -> Option<Result<Inbound>> {
+        let mut book = self.shared.book.lock();
+        match outcome {
+            Ok(()) => {
+                if let Phase::Up(up) = &mut self.phase {
+                    up.confirmed += 1;
+                }
+                if let Some(waiter) = book.specs.get_mut(id).and_then(|booked| booked.waiter.take()) {
+                    let _ = waiter.send(Ok(()));
+                }
+                None
+            }
+            // The link broke meanwhile: the next one asks again.
+            Err(error) if lost_link(&error) => None,
+            Err(error) => {
+                let waiter = book.specs.remove(id).and_then(|booked| booked.waiter);
+                match waiter {
+                    Some(waiter) => {
+                        let _ = waiter.send(Err(error));
+                        None
+                    }
+                    None => Some(Ok(Inbound::Subscription {
+                        id: id.clone(),
+                        change: SubscriptionChange::Lost(error),
+                    })),
+                }
+            }
+        }
+    }
+}
+
+impl Up {
+    fn subscribe_pending(&mut self, shared: &Shared) {
+        let mut book = shared.book.lock();
+        while self.subscribing.len() < SUBSCRIBING {
+            let Some(id) = book.pending.pop_front() else { break };
+            let Some(booked) = book.specs.get(&id) else { continue };
+            let (spec, tx) = (booked.spec.clone(), Arc::clone(&self.tx));
+            self.subscribing.push(Box::pin(async move {
+                let outcome = tx.subscribe(&spec).await;
+                (id, outcome)
+            }));
+        }
+    }
+}
+
+fn lost_link(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unconfirmed | ErrorKind::Disconnected)
+        || error.kind() == down("").kind()
+}
+
+impl<T: ?Sized> Drop for Healer<T> {
+    fn drop(&mut self) {
+        // Whoever still waits for a subscription hears that the link is gone.
+        self.shared.book.lock().specs.clear();
+        *self.shared.current.lock() = None;
+    }
+}
+
+/// A number from 0 to 1 from the standard library's randomly keyed hasher.
+fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+    let share = bits as f64 / (1_u64 << 53) as f64;
+    share
+}

@@ -1,0 +1,204 @@
+//! Reconnecting, once, for every transport.
+//!
+//! [`Supervised`] is itself a transport: its link repairs itself. When the connection below breaks, it reports
+//! [`Inbound::Interrupted`], pauses, connects again, confirms every subscription and then reports
+//! [`Inbound::Gap`] and [`Inbound::Restored`]. Between the two nothing is sent. A refusal that no retry can help (a bad key) ends the link with
+//! that error.
+
+mod backoff;
+mod healer;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use backoff::ReconnectPolicy;
+
+use crate::subscription::SubscriptionSpec;
+use crate::transport::{
+    Attempt, Capabilities, Confirmation, Continuity, Link, LinkInfo, LinkSender, NotSent, SettleFailed,
+    SettleToken, Settlement, Transport,
+};
+use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
+
+/// A transport whose links repair themselves.
+pub struct Supervised<T: ?Sized> {
+    policy: ReconnectPolicy,
+    inner: Arc<T>,
+}
+
+impl<T: Transport + ?Sized> Supervised<T> {
+    /// `inner`, supervised.
+    pub fn new(inner: Arc<T>, policy: ReconnectPolicy) -> Self {
+        Self { policy, inner }
+    }
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Supervised<T> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { continuity: Continuity::SelfHealing, ..self.inner.capabilities() }
+    }
+
+    /// Makes one attempt, whose failure is returned; with [`Attempt::persist`], returns at once and goes on
+    /// trying.
+    async fn connect(&self, attempt: Attempt) -> Result<Link> {
+        let first = if attempt.persist {
+            None
+        } else {
+            Some(healer::one_attempt(&*self.inner, attempt, self.policy.attempt_timeout).await?)
+        };
+        let peer = first.as_ref().map_or_else(|| self.inner.name().to_owned(), |link| link.info.peer.clone());
+        let shared = Arc::new(Shared::default());
+        let rx = healer::heal(Arc::clone(&self.inner), self.policy.clone(), Arc::clone(&shared), first);
+        Ok(Link { info: LinkInfo::pending(peer), tx: Box::new(SupervisedSender(shared)), rx })
+    }
+}
+
+/// What the sending half and the healer share.
+struct Shared {
+    /// The link of the moment, with its subscriptions confirmed or not.
+    current: Mutex<Option<Arc<dyn LinkSender>>>,
+    /// Whether events may be sent: connected, and every subscription confirmed.
+    open: watch::Sender<bool>,
+    book: Mutex<Book>,
+    /// Told when the book has something new.
+    changed: Notify,
+    closed: CancellationToken,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            current: Mutex::default(),
+            open: watch::Sender::new(false),
+            book: Mutex::default(),
+            changed: Notify::new(),
+            closed: CancellationToken::new(),
+        }
+    }
+}
+
+/// The subscriptions that the link is to have.
+#[derive(Default)]
+struct Book {
+    specs: HashMap<SubscriptionId, Booked>,
+    /// Those that the present connection has not been asked for yet, in order.
+    pending: VecDeque<SubscriptionId>,
+    next: u64,
+}
+
+struct Booked {
+    spec: SubscriptionSpec,
+    sequence: u64,
+    waiter: Option<oneshot::Sender<Result<()>>>,
+}
+
+impl Book {
+    fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>) {
+        let id = spec.id.clone();
+        let booked = Booked { spec, sequence: self.next, waiter: Some(waiter) };
+        self.next += 1;
+        self.specs.insert(id.clone(), booked);
+        self.pending.push_back(id);
+    }
+
+    /// Everything is to be asked for again.
+    fn restart(&mut self) {
+        let mut ids: Vec<_> = self.specs.iter().map(|(id, booked)| (booked.sequence, id.clone())).collect();
+        ids.sort_unstable();
+        self.pending = ids.into_iter().map(|(_, id)| id).collect();
+    }
+}
+
+struct SupervisedSender(Arc<Shared>);
+
+impl SupervisedSender {
+    fn current(&self) -> Option<Arc<dyn LinkSender>> {
+        self.0.current.lock().clone()
+    }
+}
+
+fn down(op: &'static str) -> Error {
+    Error::new(ErrorKind::NotConnected, op, "the connection is being made anew")
+}
+
+#[async_trait]
+impl LinkSender for SupervisedSender {
+    fn send(&self, event: Event) -> Result<Confirmation, NotSent> {
+        match self.current() {
+            Some(link) if *self.0.open.borrow() => link.send(event),
+            _ => Err(NotSent::new(event, down("send"))),
+        }
+    }
+
+    async fn ready(&self) {
+        let mut open = self.0.open.subscribe();
+        let _ = open.wait_for(|open| *open).await;
+        if let Some(link) = self.current() {
+            link.ready().await;
+        }
+    }
+
+    async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
+        let (waiter, confirmed) = oneshot::channel();
+        self.0.book.lock().add(spec.clone(), waiter);
+        self.0.changed.notify_one();
+        match confirmed.await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                Err(Error::new(ErrorKind::Disconnected, "subscribe", "the link was closed before it could"))
+            }
+        }
+    }
+
+    async fn unsubscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
+        self.0.book.lock().specs.remove(&spec.id);
+        match self.current() {
+            Some(link) => link.unsubscribe(spec).await,
+            None => Ok(()),
+        }
+    }
+
+    fn grant(&self, id: &SubscriptionId, credit: u32) {
+        if let Some(link) = self.current() {
+            link.grant(id, credit);
+        }
+    }
+
+    async fn settle(&self, token: SettleToken, outcome: Settlement) -> Result<(), SettleFailed> {
+        match self.current() {
+            Some(link) => link.settle(token, outcome).await,
+            None => Err(SettleFailed::new(token, down("settle"))),
+        }
+    }
+
+    async fn extend(&self, token: &mut SettleToken) -> Result<()> {
+        match self.current() {
+            Some(link) => link.extend(token).await,
+            None => Err(down("extend a lock")),
+        }
+    }
+
+    async fn flush(&self) -> Result<()> {
+        match self.current() {
+            Some(link) => link.flush().await,
+            None => Err(down("flush")),
+        }
+    }
+
+    async fn close(&self) {
+        self.0.closed.cancel();
+        if let Some(link) = self.current() {
+            link.close().await;
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The behaviours of event-core, seen from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::format_collect,
+    reason = "tests"
+)]
+
+mod events;
+mod expressions;
+mod hub_connection;
+mod hub_priority;
+mod hub_publish;
+mod hub_subscribe;
+mod seam;
+mod support;

@@ -1,0 +1,1 @@
+//! An embedded hub, to come.
