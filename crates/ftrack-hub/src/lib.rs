@@ -1,1 +1,52 @@
-//! placeholder
+//! Client for the ftrack event hub.
+//!
+//! Publish and subscribe to events of an ftrack server: full subscription expressions, targeted events, replies
+//! correlated to the event they answer, priorities and stopping. The program below runs as it is, against a hub
+//! embedded in the same process; put your server's address and credentials in its place.
+//!
+//! ```
+//! use ftrack_hub::{Event, Json, Session};
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = hub_emulator::Emulator::start().await?;
+//! let session = Session::builder(emulator.ftrack_url(), "jane.doe", "api-key").build()?;
+//! let hub = session.event_hub();
+//! hub.connect().await?;
+//!
+//! // A handler's return value is sent back as the reply.
+//! hub.subscribe("topic=my-company.some-topic")
+//!     .handle(async |event: Event| {
+//!         println!("received {}", event.data_value());
+//!         Json(json!({"message": "Event acknowledged"}))
+//!     })
+//!     .await?;
+//!
+//! let event = Event::new("my-company.some-topic", &json!({"message": "Hello world!"}))?;
+//! let reply = hub.publish_and_wait_for_reply(event).await?;
+//! assert_eq!(reply.data_value()["message"], "Event acknowledged");
+//! # hub.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod dialect;
+mod event_hub;
+mod server_url;
+mod session;
+
+pub use dialect::topics;
+pub use event_hub::EventHub;
+pub use server_url::ServerUrl;
+pub use session::{Session, SessionBuilder};
+
+pub use event_core::hub;
+pub use event_core::supervisor::ReconnectPolicy;
+pub use event_core::{
+    ConnectionState, Context, Delivery, Error, ErrorKind, Event, EventBuilder, EventId, EventStream,
+    Expression, Field, IntoReply, Json, Lifecycle, Overflow, RawJson, Receipt, Resend, Result, Secret,
+    Subscriber, Subscription, SubscriptionId, Topic,
+};
+pub use transport_ws::dial;
+pub use transport_ws::{Tls, TlsBackend};

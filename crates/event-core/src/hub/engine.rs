@@ -298,12 +298,16 @@ impl Engine {
         let event = &delivery.event;
         count(&self.shared.counters.received);
         tracing::trace!(id = event.id().map(tracing::field::display), topic = %event.topic(), "received");
-        self.shared.correlate(event);
-        match &delivery.route {
+        let is_reply = self.shared.correlate(event);
+        let wanted = match &delivery.route {
             Route::Match => self.shared.dispatch(event, delivery.attempt),
             Route::Direct(id) => {
-                self.shared.dispatch_to(event, delivery.attempt, id, delivery.filter_is_exact);
+                self.shared.dispatch_to(event, delivery.attempt, id, delivery.filter_is_exact)
             }
+        };
+        // Replies are for whoever asked; few subscribe to them.
+        if !wanted && !is_reply {
+            count(&self.shared.counters.unmatched);
         }
     }
 

@@ -152,7 +152,7 @@ impl LifecycleStream {
 pub struct Stats {
     /// Events received.
     pub received: u64,
-    /// Received events that matched no subscription here.
+    /// Received events, replies aside, that matched no subscription here.
     pub unmatched: u64,
     /// Received events whose target is not an expression, and which therefore reached nobody.
     pub unreadable_targets: u64,

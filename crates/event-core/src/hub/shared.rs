@@ -98,14 +98,11 @@ impl Shared {
         let _ = self.lifecycle.send(change);
     }
 
-    /// Gives an event to everybody here who wants it.
-    pub(crate) fn dispatch(&self, event: &Event, attempt: u32) {
+    /// Gives an event to everybody here who wants it; `false` when nobody does.
+    pub(crate) fn dispatch(&self, event: &Event, attempt: u32) -> bool {
         let matched = self.matching(event);
-        if matched.is_empty() {
-            count(&self.counters.unmatched);
-            return;
-        }
         dispatch::enqueue(&matched, event, attempt, |entry| self.overflowed(entry));
+        !matched.is_empty()
     }
 
     /// Gives an event to one subscription, if it wants it.
@@ -115,16 +112,15 @@ impl Shared {
         attempt: u32,
         id: &SubscriptionId,
         filter_is_exact: bool,
-    ) {
+    ) -> bool {
         let entry = self.registry.lock().get(id).cloned();
         let wanted = entry.filter(|entry| {
             filter_is_exact
                 || (entry.expression.matches(event) && Target::of(event).includes(&entry.spec.subscriber))
         });
-        match wanted {
-            Some(entry) => dispatch::enqueue(&[entry], event, attempt, |entry| self.overflowed(entry)),
-            None => count(&self.counters.unmatched),
-        }
+        let Some(entry) = wanted else { return false };
+        dispatch::enqueue(&[entry], event, attempt, |entry| self.overflowed(entry));
+        true
     }
 
     /// Those who want an event, smallest priority number first.
@@ -138,9 +134,9 @@ impl Shared {
         self.registry.lock().matching(event, &target)
     }
 
-    /// Gives a reply to whoever asked, if it is one and it is for this hub.
-    pub(crate) fn correlate(&self, event: &Event) {
-        let Some(asked) = self.dialect.in_reply_to(event) else { return };
+    /// Gives a reply to whoever asked, if it is one and it is for this hub; `false` when it is no reply.
+    pub(crate) fn correlate(&self, event: &Event) -> bool {
+        let Some(asked) = self.dialect.in_reply_to(event) else { return false };
         let for_us = self.inbox.as_ref().is_none_or(|inbox| is_for(event, &inbox.subscriber));
         let counter = if for_us {
             match self.correlator.resolve(asked, event.clone()) {
@@ -154,6 +150,7 @@ impl Shared {
             &self.counters.foreign_replies
         };
         count(counter);
+        true
     }
 
     fn overflowed(&self, entry: &Arc<Entry>) {

@@ -107,6 +107,22 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MalformedPacket(cause) => write!(f, "a malformed packet was skipped: {cause}"),
+            Self::ForeignEndpoint => {
+                f.write_str("a packet for an endpoint that was never joined was skipped")
+            }
+            Self::UnexpectedBinary => f.write_str("a binary message was skipped; Socket.IO 0.9 has none"),
+            Self::UnexpectedPacket => f.write_str("a plain message or JSON packet was skipped"),
+            Self::RepeatedConnect => f.write_str("the server said a second time that the session stands"),
+            Self::UnknownAck { id } => write!(f, "the server acknowledged packet {id}, which was never sent"),
+            Self::RepeatedAck { id } => write!(f, "the server acknowledged packet {id} again or too late"),
+        }
+    }
+}
+
 /// The kinds of [`Problem`], for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -1,6 +1,12 @@
-//! The pure part of the crate as a specification: codec, handshake and session against recordings, tables and
-//! random input.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
+//! The crate as a specification: codec, handshake and session against recordings, tables and random input, and the
+//! shell against a scripted server in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs
+)]
 
 mod handshake_random;
 mod handshake_table;
@@ -10,4 +16,5 @@ mod packet_table;
 mod session_random;
 mod session_recorded;
 mod session_table;
+mod shell;
 mod support;

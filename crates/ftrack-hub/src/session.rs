@@ -1,0 +1,308 @@
+//! A session: which server, as whom, and its event hub.
+
+use std::fmt;
+use std::time::Duration;
+
+use event_core::supervisor::ReconnectPolicy;
+use event_core::{Error, ErrorKind, Result, Secret};
+use transport_ws::dial::Dialer;
+use transport_ws::{Tls, WsTransport};
+
+use crate::EventHub;
+use crate::dialect::FtrackDialect;
+use crate::server_url::ServerUrl;
+
+/// The name of the Socket.IO event that carries ftrack's events.
+const EVENT_NAME: &str = "ftrack.event";
+/// What a session calls itself unless told otherwise.
+const APPLICATION_ID: &str = "ftrack.api.rust";
+
+/// A session with an ftrack server.
+///
+/// ```
+/// use ftrack_hub::Session;
+///
+/// # async fn example() -> Result<(), ftrack_hub::Error> {
+/// let session = Session::builder("https://studio.ftrackapp.com", "jane.doe", "7545384e-a653-11e1")
+///     .auto_connect_event_hub(true)
+///     .application_id("studio.render-farm")
+///     .build()?;
+/// let hub = session.event_hub();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    hub: EventHub,
+    url: ServerUrl,
+    user: String,
+}
+
+/// Describes a [`Session`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct SessionBuilder {
+    server_url: String,
+    user: String,
+    key: Secret,
+    application_id: String,
+    auto_connect: bool,
+    headers: Vec<(String, Secret)>,
+    window: Option<usize>,
+    max_frame: Option<usize>,
+    publish_timeout: Option<Duration>,
+    request_timeout: Option<Duration>,
+    reconnect: Option<ReconnectPolicy>,
+    dialer: Option<Box<dyn Dialer>>,
+    tls: Tls,
+}
+
+impl Session {
+    /// Starts describing a session. The key may be a [`Secret`] or text.
+    pub fn builder(
+        server_url: impl Into<String>,
+        api_user: impl Into<String>,
+        api_key: impl Into<Secret>,
+    ) -> SessionBuilder {
+        SessionBuilder {
+            server_url: server_url.into(),
+            user: api_user.into(),
+            key: api_key.into(),
+            application_id: APPLICATION_ID.to_owned(),
+            auto_connect: false,
+            headers: Vec::new(),
+            window: None,
+            max_frame: None,
+            publish_timeout: None,
+            request_timeout: None,
+            reconnect: None,
+            dialer: None,
+            tls: Tls::default(),
+        }
+    }
+
+    /// Starts describing a session by the environment variables `FTRACK_SERVER`, `FTRACK_API_USER` and
+    /// `FTRACK_API_KEY`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] that names the variables which are missing.
+    pub fn from_env() -> Result<SessionBuilder> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<SessionBuilder> {
+        let names = ["FTRACK_SERVER", "FTRACK_API_USER", "FTRACK_API_KEY"];
+        let found = names.map(|name| lookup(name).filter(|value| !value.is_empty()));
+        if let [Some(server), Some(user), Some(key)] = found {
+            return Ok(Self::builder(server, user, key));
+        }
+        let missing: Vec<&str> =
+            names.iter().zip(&found).filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+        let message = format!("set the environment variable(s) {}", missing.join(", "));
+        Err(Error::new(ErrorKind::InvalidInput, "read environment", message))
+    }
+
+    /// The session's event hub.
+    pub fn event_hub(&self) -> &EventHub {
+        &self.hub
+    }
+
+    /// The server's address.
+    pub fn server_url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// The API user.
+    pub fn api_user(&self) -> &str {
+        &self.user
+    }
+}
+
+impl SessionBuilder {
+    /// Connects the event hub in the background as soon as the session is built, trying until it succeeds or is
+    /// refused for good. Default no: call [`EventHub::connect`].
+    pub fn auto_connect_event_hub(mut self, connect: bool) -> Self {
+        self.auto_connect = connect;
+        self
+    }
+
+    /// What this program calls itself in the source of its events and in its subscribers' metadata. Default
+    /// `ftrack.api.rust`.
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application_id = id.into();
+        self
+    }
+
+    /// A header or cookie for every request to the server. Its value is shown nowhere.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How many publishes may wait for the server's acknowledgement at a time. Default 64.
+    pub fn window(mut self, publishes: usize) -> Self {
+        self.window = Some(publishes);
+        self
+    }
+
+    /// The largest message accepted from the server, in bytes. Default 16 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = Some(bytes);
+        self
+    }
+
+    /// How long a publish may wait for the connection and the acknowledgement. Default 30 s.
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.publish_timeout = Some(timeout);
+        self
+    }
+
+    /// How long to wait for a reply. Default 30 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = Some(timeout);
+        self
+    }
+
+    /// Pauses between connection attempts. Default: up to 0.5 s first, doubling up to 30 s, at random.
+    pub fn reconnect(mut self, policy: ReconnectPolicy) -> Self {
+        self.reconnect = Some(policy);
+        self
+    }
+
+    /// How TLS is spoken. Default: rustls with the platform's certificates, where it is compiled in.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// What carries the bytes, instead of TCP and TLS.
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.dialer = Some(Box::new(dialer));
+        self
+    }
+
+    /// The session. Nothing is sent yet, except that
+    /// [`auto_connect_event_hub`](Self::auto_connect_event_hub) starts connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidUrl`], [`ErrorKind::InvalidCredentials`] for an empty or unsendable user or key,
+    /// [`ErrorKind::NoRuntime`] outside a tokio runtime.
+    pub fn build(self) -> Result<Session> {
+        let url = ServerUrl::parse(&self.server_url)?;
+        if self.user.trim().is_empty() {
+            return Err(empty("user", "the name you log in with"));
+        }
+        if self.key.expose().trim().is_empty() {
+            return Err(empty(
+                "key",
+                "see the system settings of your ftrack server, or your account's security page",
+            ));
+        }
+        let mut transport = WsTransport::builder(url.endpoint().clone(), EVENT_NAME)
+            .path_prefix(url.path_prefix())
+            .secret_header("ftrack-user", &self.user)
+            .secret_header("ftrack-api-key", self.key.expose());
+        for (name, value) in &self.headers {
+            transport = transport.header(name, value.expose());
+        }
+        if let Some(window) = self.window {
+            transport = transport.window(window);
+        }
+        if let Some(bytes) = self.max_frame {
+            transport = transport.max_frame(bytes);
+        }
+        transport = match self.dialer {
+            Some(dialer) => transport.boxed_dialer(dialer),
+            None => transport.dialer(transport_ws::TcpDialer::new(self.tls)),
+        };
+        let dialect = FtrackDialect::new(&self.user, &self.application_id, host_name());
+        let id = dialect.hub_id().clone();
+        let mut builder = event_core::EventHub::builder(transport.build()?).dialect(dialect);
+        if let Some(timeout) = self.publish_timeout {
+            builder = builder.publish_timeout(timeout);
+        }
+        if let Some(timeout) = self.request_timeout {
+            builder = builder.request_timeout(timeout);
+        }
+        if let Some(policy) = self.reconnect {
+            builder = builder.reconnect(policy);
+        }
+        let hub = if self.auto_connect { builder.connect_lazy()? } else { builder.build()? };
+        Ok(Session { hub: EventHub::new(hub, id), url, user: self.user })
+    }
+}
+
+fn empty(what: &str, hint: &str) -> Error {
+    let message = format!("the API {what} is empty; give {hint}");
+    Error::new(ErrorKind::InvalidCredentials, "build session", message)
+}
+
+#[cfg(feature = "hostname")]
+fn host_name() -> Option<String> {
+    gethostname::gethostname().into_string().ok().filter(|name| !name.is_empty())
+}
+
+#[cfg(not(feature = "hostname"))]
+fn host_name() -> Option<String> {
+    None
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("url", &self.url)
+            .field("user", &self.user)
+            .field("hub", &self.hub)
+            .finish()
+    }
+}
+
+impl fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a secret that building would refuse.
+        f.debug_struct("SessionBuilder")
+            .field("user", &self.user)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_empty_user_or_key_and_unsendable_ones_are_refused_before_sending() {
+        for (user, key) in [("", "k"), ("  ", "k"), ("u", ""), ("u", " "), ("u\n", "k"), ("u", "k\0secret")] {
+            let error = Session::builder("http://localhost:1", user, key).build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidCredentials, "{user:?} {key:?}");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn without_a_runtime_the_error_says_so() {
+        let error = Session::builder("http://localhost:1", "u", "k").build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoRuntime);
+    }
+
+    #[tokio::test]
+    async fn the_key_never_shows_in_debug() {
+        let builder =
+            Session::builder("http://localhost:1", "u", "marked-4711").header("cookie", "marked-4711");
+        let builder_debug = format!("{builder:?}");
+        let session = builder.build().unwrap();
+        assert!(!format!("{builder_debug} {session:?} {:?}", session.event_hub().engine()).contains("4711"));
+    }
+
+    #[test]
+    fn missing_environment_variables_are_named() {
+        let error = Session::from_lookup(|name| (name == "FTRACK_SERVER").then(|| "http://h".to_owned()))
+            .unwrap_err();
+        assert!(error.to_string().contains("FTRACK_API_USER, FTRACK_API_KEY"), "{error}");
+        assert!(!error.to_string().contains("FTRACK_SERVER"), "{error}");
+        let builder = Session::from_lookup(|_| Some("http://h".to_owned())).unwrap();
+        assert_eq!(builder.user, "http://h");
+    }
+}

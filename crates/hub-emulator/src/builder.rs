@@ -1,0 +1,201 @@
+//! Settings of an emulator.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use event_core::Secret;
+
+use crate::Emulator;
+use crate::error::{Error, ErrorKind};
+use crate::ftrack::{Config, Policy, Users};
+
+const MIB: usize = 1024 * 1024;
+
+/// Sets up an [`Emulator`]; made by [`Emulator::builder`].
+///
+/// Durations may be fractions of a second, for tests. The handshake announces whole seconds, rounded up.
+#[derive(Clone, Debug)]
+#[must_use = "nothing listens before `start`"]
+pub struct Builder {
+    config: Config,
+    allow_remote: bool,
+    invalid: Option<String>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        let config = Config {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            users: Users::default(),
+            policy: Policy::default(),
+            heartbeat_interval: Duration::from_secs(10),
+            heartbeat_timeout: Duration::from_secs(60),
+            close_timeout: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(30),
+            max_frame: 64 * MIB,
+            queue_frames: 16_384,
+            queue_bytes: 64 * MIB,
+            repeat_window: Duration::from_secs(600),
+            repeat_ids: 100_000,
+            max_connections: 16_384,
+            max_subscriptions: 1_000_000,
+        };
+        Self { config, allow_remote: false, invalid: None }
+    }
+
+    /// Where the ftrack side listens. Default: `127.0.0.1`, a free port.
+    pub fn ftrack_addr(mut self, address: SocketAddr) -> Self {
+        self.config.address = address;
+        self
+    }
+
+    /// Adds a user that may connect; repeat it for several. Default: every name and key that are not empty.
+    pub fn user(mut self, name: impl Into<String>, key: impl Into<Secret>) -> Self {
+        let (name, key) = (name.into(), key.into());
+        if name.is_empty() || key.is_empty() {
+            self.refuse("a user has an empty name or key");
+        }
+        self.config.users.add(name, key);
+        self
+    }
+
+    /// The time between heartbeats to a client. Default 10 s; the JavaScript client gives up after 15 s without.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.config.heartbeat_interval = interval;
+        self.positive(interval, "heartbeat_interval");
+        self
+    }
+
+    /// How long nothing may come from a client before it is cut; announced in the handshake. Default 60 s.
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.config.heartbeat_timeout = timeout;
+        self.positive(timeout, "heartbeat_timeout");
+        self
+    }
+
+    /// The second time that the handshake announces; nothing else depends on it. Default 60 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.config.close_timeout = timeout;
+        self
+    }
+
+    /// How long a handshake may be used. Default 30 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.config.handshake_timeout = timeout;
+        self.positive(timeout, "handshake_timeout");
+        self
+    }
+
+    /// The largest packet a client may send, in bytes; one that sends a larger one is cut. Default 64 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.config.max_frame = bytes;
+        self.at_least_one(bytes, "max_frame");
+        self
+    }
+
+    /// How many packets, and how many bytes of them, wait for a client before it is cut as too slow. Default
+    /// 16,384 packets and 64 MiB. A packet larger than that is still sent to a client that has read all others.
+    pub fn queue(mut self, packets: usize, bytes: usize) -> Self {
+        self.config.queue_frames = packets;
+        self.config.queue_bytes = bytes;
+        self.at_least_one(packets.min(bytes), "queue");
+        self
+    }
+
+    /// How long, and how many, event ids are remembered to drop repeats. Default 10 minutes and 100,000 ids; 0
+    /// ids lets every repeat through.
+    pub fn repeat_window(mut self, window: Duration, ids: usize) -> Self {
+        self.config.repeat_window = window;
+        self.config.repeat_ids = ids;
+        self
+    }
+
+    /// The most connections, unused handshakes included; a handshake beyond gets status 503. Default 16,384.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.max_connections = connections;
+        self
+    }
+
+    /// The most subscriptions of all connections; one beyond is acknowledged with a refusal. Default 1,000,000.
+    pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
+        self.config.max_subscriptions = subscriptions.min(u32::MAX as usize / 2);
+        self
+    }
+
+    /// Lets web pages of this origin in, such as `https://tool.example.com`; repeat it for several. Default: pages
+    /// that came from this machine, on any port.
+    pub fn allow_origin(mut self, origin: impl AsRef<str>) -> Self {
+        let origin = origin.as_ref();
+        if self.config.policy.allow_origin(origin).is_none() {
+            self.refuse(format!("{origin:?} is not an origin such as \"https://tool.example.com\""));
+        }
+        self
+    }
+
+    /// Accepts requests for this host name, such as the name of a container; repeat it for several. Default:
+    /// `localhost` and loopback addresses. Pages of that host are let in too.
+    pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {
+        let host = host.as_ref();
+        if self.config.policy.allow_host(host).is_none() {
+            self.refuse(format!("{host:?} is not a host name; give it without scheme and port"));
+        }
+        self
+    }
+
+    /// Lets the emulator listen on an address that other machines reach. Default: it refuses to. There is no
+    /// encryption, and the admin routes ask for no key.
+    pub fn allow_remote(mut self, allow: bool) -> Self {
+        self.allow_remote = allow;
+        self
+    }
+
+    /// Starts listening.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidSetting`], [`ErrorKind::NotLoopback`], [`ErrorKind::AddressInUse`] or
+    /// [`ErrorKind::Bind`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future leaves nothing behind.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O and time enabled.
+    pub async fn start(mut self) -> Result<Emulator, Error> {
+        if let Some(message) = self.invalid {
+            return Err(Error::new(ErrorKind::InvalidSetting, message));
+        }
+        let address = self.config.address;
+        if !address.ip().is_loopback() {
+            if !self.allow_remote {
+                return Err(Error::new(
+                    ErrorKind::NotLoopback,
+                    format!(
+                        "{address} is reached from other machines; use 127.0.0.1, or allow remote clients"
+                    ),
+                ));
+            }
+            self.config.policy.allow_any_address();
+        }
+        Emulator::with_config(self.config).await
+    }
+
+    fn positive(&mut self, duration: Duration, name: &str) {
+        if duration.is_zero() {
+            self.refuse(format!("{name} is zero; give it a positive duration"));
+        }
+    }
+
+    fn at_least_one(&mut self, number: usize, name: &str) {
+        if number == 0 {
+            self.refuse(format!("{name} is zero; give it a positive number"));
+        }
+    }
+
+    /// Remembers the first thing that is wrong.
+    fn refuse(&mut self, message: impl Into<String>) {
+        self.invalid.get_or_insert(message.into());
+    }
+}

@@ -1,0 +1,223 @@
+//! What stands before the websocket: the pages, the handshake, the upgrade.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode, Uri, Version};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use event_core::Secret;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::server::Tasks;
+use super::{HandshakeRefused, Hub, admin, connection};
+
+const USER_HEADER: &str = "ftrack-user";
+const KEY_HEADER: &str = "ftrack-api-key";
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// What the request handlers share.
+pub(super) struct Site {
+    pub(super) hub: Arc<Hub>,
+    tasks: Tasks,
+}
+
+/// All routes.
+pub(super) fn site(hub: Arc<Hub>, tasks: Tasks) -> Router {
+    let max_body = hub.config.max_frame;
+    let site = Arc::new(Site { hub, tasks });
+    Router::new()
+        .route("/", get(about))
+        .route("/socket.io", any(welcome))
+        .route("/socket.io/", any(welcome))
+        .route("/socket.io/{version}", any(handshake))
+        .route("/socket.io/{version}/", any(handshake))
+        .route("/socket.io/{version}/{transport}/{session}", any(websocket))
+        .route("/admin/state", get(admin::state))
+        .route("/admin/ftrack/publish", post(admin::publish))
+        .route("/admin/ftrack/disconnect", post(admin::disconnect))
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(from_fn_with_state(Arc::clone(&site), guard))
+        .with_state(site)
+}
+
+/// Keeps web pages of other sites out, and tells browsers that the admitted ones may read the answer.
+async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let policy = &site.hub.config.policy;
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = headers.get(header::ORIGIN).cloned();
+    let admitted = host.is_some_and(|host| policy.admits_host(host))
+        && match &origin {
+            Some(origin) => origin.to_str().is_ok_and(|origin| policy.admits_origin(origin)),
+            // A script or image element of a foreign page sends no Origin.
+            None => headers.get(FETCH_SITE).is_none_or(|from| from != "cross-site"),
+        };
+    if !admitted {
+        site.hub.count(|stats| stats.foreign_requests += 1);
+        tracing::warn!(?host, ?origin, "refused a request from a foreign web page");
+        return text(
+            StatusCode::FORBIDDEN,
+            "This emulator answers programs and pages of its own machine only; \
+             allow the Origin or the Host when you start it.\n",
+        );
+    }
+    let preflight =
+        request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight { preflight_answer() } else { next.run(request).await };
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    response
+}
+
+fn preflight_answer() -> Response {
+    let allow = "content-type, ftrack-user, ftrack-api-key";
+    let headers =
+        [(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"), (header::ACCESS_CONTROL_ALLOW_HEADERS, allow)];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+async fn about() -> Response {
+    text(
+        StatusCode::OK,
+        concat!(
+            "hub-emulator ",
+            env!("CARGO_PKG_VERSION"),
+            ": an event hub for tests and demos. Point a client's server URL here.\n\
+             GET /admin/state, POST /admin/ftrack/publish, POST /admin/ftrack/disconnect\n",
+        ),
+    )
+}
+
+async fn welcome() -> Response {
+    text(StatusCode::OK, "Welcome to socket.io.")
+}
+
+async fn handshake(
+    State(site): State<Arc<Site>>,
+    Path(version): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if version != "1" {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "Protocol version not supported.");
+    }
+    if method != Method::GET && method != Method::POST {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "A handshake is a GET or a POST.");
+    }
+    let query = Query::<Vec<(String, String)>>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
+    let asked = |name: &str| query.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let user = header_text(&headers, USER_HEADER).or_else(|| asked("api_user")).unwrap_or_default();
+    let key = header_text(&headers, KEY_HEADER).or_else(|| asked("api_key")).unwrap_or_default();
+    let session = match site.hub.open_handshake(&user, &Secret::new(key)) {
+        Ok(session) => session,
+        Err(HandshakeRefused::Unauthorized) => {
+            tracing::info!("handshake unauthorized");
+            return text(StatusCode::FORBIDDEN, "handshake unauthorized");
+        }
+        Err(HandshakeRefused::OverLimit) => {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "too many connections");
+        }
+    };
+    let config = &site.hub.config;
+    let body = format!(
+        "{session}:{}:{}:websocket",
+        whole_seconds(config.heartbeat_timeout),
+        whole_seconds(config.close_timeout)
+    );
+    match asked("jsonp") {
+        None => text(StatusCode::OK, body),
+        Some(slot) if !slot.is_empty() && slot.bytes().all(|b| b.is_ascii_digit()) => {
+            ([(header::CONTENT_TYPE, "application/javascript")], format!("io.j[{slot}](\"{body}\");"))
+                .into_response()
+        }
+        Some(_) => text(StatusCode::BAD_REQUEST, "jsonp is a number"),
+    }
+}
+
+/// Rounded up, and not 0, which would switch the timeout off in a client.
+fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let bytes = headers.get(name)?.as_bytes();
+    // Python sends UTF-8 when it can, else Latin-1, where a byte is a code point.
+    let text = std::str::from_utf8(bytes)
+        .map_or_else(|_| bytes.iter().copied().map(char::from).collect(), str::to_owned);
+    Some(text)
+}
+
+async fn websocket(
+    State(site): State<Arc<Site>>,
+    Path((version, transport, session)): Path<(String, String, String)>,
+    mut request: Request,
+) -> Response {
+    if version != "1" || transport != "websocket" {
+        return text(StatusCode::BAD_REQUEST, "The only transport is /socket.io/1/websocket/SESSION.");
+    }
+    let Some(accept) = websocket_accept(&request) else {
+        return text(StatusCode::BAD_REQUEST, "This path wants a websocket handshake of version 13.");
+    };
+    let user = site.hub.use_handshake(&session);
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (hub, tasks) = (Arc::clone(&site.hub), site.tasks.clone());
+    site.tasks.tracker.spawn(async move {
+        let upgraded = tokio::select! {
+            () = tasks.stop.cancelled() => return,
+            upgraded = upgrade => upgraded,
+        };
+        let Some((stream, early)) = upgraded.ok().and_then(socket) else { return };
+        match user {
+            Some(user) => connection::serve(hub, tasks, stream, early, user).await,
+            None => connection::refuse(tasks, stream).await,
+        }
+    });
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+}
+
+/// The answer to a websocket key; `None` when the request is not a websocket handshake.
+fn websocket_accept(request: &Request) -> Option<HeaderValue> {
+    let lists = |name: HeaderName, token: &str| {
+        let values = request.headers().get_all(name);
+        values
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
+    };
+    let right = request.method() == Method::GET
+        && request.version() >= Version::HTTP_11
+        && lists(header::CONNECTION, "upgrade")
+        && lists(header::UPGRADE, "websocket")
+        && lists(header::SEC_WEBSOCKET_VERSION, "13");
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY).filter(|_| right)?;
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+/// The socket under an upgraded connection, and what was read from it already.
+fn socket(upgraded: hyper::upgrade::Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+pub(super) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain")], body.into()).into_response()
+}

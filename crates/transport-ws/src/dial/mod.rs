@@ -1,0 +1,180 @@
+//! Reaching the server: a seam between the websocket and whatever carries its bytes.
+//!
+//! [`TcpDialer`] dials TCP, with TLS where the endpoint asks for it. A test hands out the end of an in-memory
+//! pipe instead, and a proxy dialer the stream of its tunnel.
+
+mod tls;
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use event_core::{Error, ErrorKind, Result};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+pub use tls::{Tls, TlsBackend};
+
+const OP: &str = "connect";
+
+/// A server: host, port, and whether TLS is spoken with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Endpoint {
+    /// A server at `host` (a name, an IPv4 address, or an IPv6 address without brackets) and `port`.
+    pub fn new(host: impl Into<String>, port: u16, tls: bool) -> Self {
+        Self { host: host.into(), port, tls }
+    }
+
+    /// The host, an IPv6 address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether TLS is spoken.
+    pub fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Host and port as a `Host` header has them: no port where it is the scheme's own.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// `https://host:port`, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+    }
+}
+
+/// A stream of bytes in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A boxed [`Io`].
+pub type BoxedIo = Box<dyn Io>;
+
+/// Opens streams to a server.
+#[async_trait]
+pub trait Dialer: Send + Sync + 'static {
+    /// Opens one stream, TLS included where the endpoint asks for it. Called twice per connection: for the
+    /// handshake and for the websocket.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreachable`] or [`ErrorKind::Tls`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the attempt.
+    async fn dial(&self, endpoint: &Endpoint) -> Result<BoxedIo>;
+}
+
+/// Dials TCP directly.
+#[derive(Clone, Debug, Default)]
+pub struct TcpDialer {
+    tls: Tls,
+}
+
+impl TcpDialer {
+    /// A dialer with these TLS settings.
+    pub fn new(tls: Tls) -> Self {
+        Self { tls }
+    }
+}
+
+#[async_trait]
+impl Dialer for TcpDialer {
+    async fn dial(&self, endpoint: &Endpoint) -> Result<BoxedIo> {
+        let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(|cause| {
+            let message =
+                format!("cannot reach {endpoint}: {cause}; check the address and that the server is up");
+            Error::new(ErrorKind::Unreachable, OP, message).with_source(cause)
+        })?;
+        // Events are small and wait for answers.
+        if let Err(cause) = stream.set_nodelay(true) {
+            tracing::debug!(%cause, "cannot set TCP_NODELAY");
+        }
+        if endpoint.tls() { self.tls.wrap(endpoint, stream).await } else { Ok(Box::new(stream)) }
+    }
+}
+
+/// Counts what is read, so that a long message in arrival is seen as a sign of life.
+pub(crate) struct Counted {
+    inner: BoxedIo,
+    read: u64,
+}
+
+impl Counted {
+    pub(crate) fn new(inner: BoxedIo) -> Self {
+        Self { inner, read: 0 }
+    }
+
+    /// Bytes read since the beginning.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.read += (buf.filled().len() - before) as u64;
+        outcome
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_leaves_out_the_schemes_own_port_and_brackets_ipv6() {
+        for (endpoint, authority) in [
+            (Endpoint::new("h", 443, true), "h"),
+            (Endpoint::new("h", 80, true), "h:80"),
+            (Endpoint::new("h", 80, false), "h"),
+            (Endpoint::new("::1", 7010, false), "[::1]:7010"),
+        ] {
+            assert_eq!(endpoint.authority(), authority);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The receiving half of a link, which also does the writing: polled, not a task.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use event_core::transport::{Inbound, RawDelivery};
+use event_core::{Error, ErrorKind, Event, Result};
+use futures_core::Stream;
+use futures_util::Sink;
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use crate::dial::Counted;
+use crate::errors;
+use crate::session::{CloseReason, Output, Session};
+use crate::transport::{Shared, acknowledgement};
+
+/// Drives a session over a websocket.
+pub(crate) struct Shell {
+    websocket: WebSocketStream<Counted>,
+    shared: Arc<Shared>,
+    /// What the link has to tell, in order.
+    ready: VecDeque<Result<Inbound>>,
+    /// Frames that the websocket has not taken yet; bounded by the session's window.
+    outgoing: VecDeque<Message>,
+    sleep: Pin<Box<Sleep>>,
+    seen: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connecting,
+    Connected,
+    /// The session is over by our own wish: what is queued goes out, then the websocket is closed.
+    Leaving,
+    Over,
+}
+
+impl Shell {
+    pub(crate) fn new(websocket: WebSocketStream<Counted>, shared: Arc<Shared>) -> Self {
+        Self {
+            websocket,
+            shared,
+            ready: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            sleep: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            seen: 0,
+            phase: Phase::Connecting,
+        }
+    }
+
+    /// Drives the session until the server has said `1::`.
+    pub(crate) fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let pending = self.drive(cx).is_pending();
+        match self.phase {
+            Phase::Connecting if pending => Poll::Pending,
+            Phase::Over => {
+                let failure = self.ready.drain(..).find_map(Result::err);
+                Poll::Ready(Err(failure.unwrap_or_else(|| {
+                    Error::new(ErrorKind::Disconnected, "connect", "the session ended before it began")
+                })))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Moves everything that can move. Ready when there is something to tell or the link is over.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.collect(cx);
+            let written = self.write(cx);
+            if self.phase == Phase::Over || (!self.ready.is_empty() && self.phase != Phase::Connecting) {
+                return Poll::Ready(());
+            }
+            if self.phase == Phase::Leaving {
+                if written {
+                    self.over();
+                    continue;
+                }
+                return Poll::Pending;
+            }
+            let was = self.phase;
+            if self.read(cx) || self.tick(cx) {
+                continue;
+            }
+            self.collect(cx);
+            if self.outgoing.is_empty() && self.ready.is_empty() && self.phase == was {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes what the session has to say.
+    fn collect(&mut self, cx: &Context<'_>) {
+        let shared = Arc::clone(&self.shared);
+        let mut wire = shared.wire.lock();
+        if wire.shell.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            wire.shell = Some(cx.waker().clone());
+        }
+        let mut room = false;
+        while let Some(output) = wire.session.poll_output() {
+            match output {
+                Output::Send(frame) => self.outgoing.push_back(Message::text(frame)),
+                Output::Connected => self.phase = Phase::Connected,
+                Output::Event { name, args } => self.event(&name, args),
+                Output::Acknowledged { id, args } => {
+                    if let Some(confirmer) = wire.confirmers.remove(&id) {
+                        confirmer.confirm(acknowledgement(args));
+                    }
+                    room = true;
+                }
+                Output::Unconfirmed { id, .. } => {
+                    wire.confirmers.remove(&id);
+                    room = true;
+                }
+                Output::Problem(problem) => {
+                    self.ready.push_back(Ok(Inbound::Problem(errors::problem(problem))));
+                }
+                Output::Closed(reason) => {
+                    tracing::debug!(%reason, "websocket session over");
+                    if let Some(error) = errors::closed(reason) {
+                        self.ready.push_back(Err(error));
+                        self.phase = Phase::Over;
+                    } else {
+                        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+                        self.outgoing.push_back(Message::Close(Some(goodbye)));
+                        self.phase = Phase::Leaving;
+                    }
+                    debug_assert!(reason == CloseReason::Local || self.phase == Phase::Over);
+                }
+            }
+        }
+        if self.phase == Phase::Over {
+            wire.ended = true;
+            wire.confirmers.clear();
+        }
+        drop(wire);
+        if room || self.phase == Phase::Over {
+            shared.changed.notify_waiters();
+        }
+    }
+
+    fn event(&mut self, name: &str, args: Vec<bytes::Bytes>) {
+        if name != self.shared.event_name {
+            tracing::debug!(name, "an event of another name is ignored");
+            return;
+        }
+        if args.is_empty() {
+            let error = Error::new(ErrorKind::Protocol, "receive", "an event came without its argument");
+            self.ready.push_back(Ok(Inbound::Problem(error)));
+        }
+        for arg in args {
+            self.ready.push_back(Ok(match Event::from_json(arg) {
+                Ok(event) => Inbound::Delivery(RawDelivery::matched(event)),
+                Err(error) => Inbound::Problem(error),
+            }));
+        }
+    }
+
+    /// Writes what the websocket takes. `true` when everything is on the wire.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        let outcome = self.try_write(cx);
+        match outcome {
+            Poll::Ready(Ok(())) => {
+                let mut wire = self.shared.wire.lock();
+                let news = std::mem::replace(&mut wire.unflushed, false);
+                drop(wire);
+                if news {
+                    self.shared.changed.notify_waiters();
+                }
+                true
+            }
+            Poll::Ready(Err(cause)) => {
+                tracing::debug!(%cause, "cannot write to the websocket");
+                self.outgoing.clear();
+                if self.phase == Phase::Leaving {
+                    return true;
+                }
+                self.tell_session(Session::handle_eof);
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn try_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        let mut websocket = Pin::new(&mut self.websocket);
+        while !self.outgoing.is_empty() {
+            match websocket.as_mut().poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+            if let Some(frame) = self.outgoing.pop_front() {
+                websocket.as_mut().start_send(frame)?;
+            }
+        }
+        websocket.poll_flush(cx)
+    }
+
+    /// Reads one message. `true` when there was one, or the end.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let message = match Pin::new(&mut self.websocket).poll_next(cx) {
+            Poll::Ready(message) => message,
+            Poll::Pending => {
+                // Part of a long message is a sign of life, too.
+                let read = self.websocket.get_ref().bytes_read();
+                if read != self.seen {
+                    self.seen = read;
+                    self.tell_session(Session::handle_activity);
+                }
+                return false;
+            }
+        };
+        self.tell_session(|session, now| match message {
+            Some(Ok(Message::Text(text))) => session.handle_text(now, text),
+            Some(Ok(Message::Binary(_))) => session.handle_binary(now),
+            Some(Ok(Message::Close(frame))) => {
+                session.handle_peer_close(now, frame.map(|frame| frame.code.into()));
+            }
+            Some(Ok(_)) => session.handle_activity(now),
+            Some(Err(WsError::Capacity(_))) => session.handle_too_large(now),
+            Some(Err(WsError::Protocol(_) | WsError::Utf8(_) | WsError::AttackAttempt)) => {
+                session.handle_broken_framing(now);
+            }
+            Some(Err(_)) | None => session.handle_eof(now),
+        });
+        true
+    }
+
+    /// Lets the session see the time when it asked to. `true` when it did.
+    fn tick(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.shared.wire.lock().session.poll_timeout() else { return false };
+        let deadline = Instant::from_std(deadline);
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        if self.sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.tell_session(Session::handle_timeout);
+        true
+    }
+
+    fn tell_session(&self, tell: impl FnOnce(&mut Session, std::time::Instant)) {
+        tell(&mut self.shared.wire.lock().session, Instant::now().into_std());
+    }
+
+    fn over(&mut self) {
+        self.phase = Phase::Over;
+        let mut wire = self.shared.wire.lock();
+        wire.ended = true;
+        wire.confirmers.clear();
+        drop(wire);
+        self.shared.changed.notify_waiters();
+    }
+}
+
+impl Stream for Shell {
+    type Item = Result<Inbound>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ready.is_empty() && self.phase != Phase::Over && self.drive(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.ready.pop_front())
+    }
+}
+
+impl Drop for Shell {
+    /// The link is gone, and whoever waits on it hears that.
+    fn drop(&mut self) {
+        self.over();
+    }
+}

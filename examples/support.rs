@@ -1,0 +1,45 @@
+//! What the examples share: a server to talk to, real or embedded.
+
+use ftrack_hub::{Session, SessionBuilder};
+use hub_emulator::Emulator;
+
+/// A server for an example.
+pub struct Server {
+    /// Stops when dropped.
+    _emulator: Option<Emulator>,
+    url: String,
+}
+
+impl Server {
+    /// The server that `FTRACK_SERVER` names, or else a hub embedded in this process.
+    ///
+    /// # Errors
+    ///
+    /// When the embedded hub cannot start.
+    pub async fn start() -> Result<Self, Box<dyn std::error::Error>> {
+        if let Some(url) = std::env::var("FTRACK_SERVER").ok().filter(|url| !url.is_empty()) {
+            return Ok(Self { _emulator: None, url });
+        }
+        let emulator = Emulator::start().await?;
+        let url = emulator.ftrack_url();
+        Ok(Self { _emulator: Some(emulator), url })
+    }
+
+    /// The server's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A session with the server: with `FTRACK_API_USER` and `FTRACK_API_KEY` for a real one, made up for the
+    /// embedded one.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is missing.
+    pub fn session(&self) -> Result<SessionBuilder, ftrack_hub::Error> {
+        if self._emulator.is_some() {
+            return Ok(Session::builder(&self.url, "jane.doe", "any-key-will-do"));
+        }
+        Session::from_env()
+    }
+}
