@@ -6,7 +6,7 @@ use hub_emulator::Emulator;
 /// A server for an example.
 pub struct Server {
     /// Stops when dropped.
-    _emulator: Option<Emulator>,
+    emulator: Option<Emulator>,
     url: String,
 }
 
@@ -18,11 +18,11 @@ impl Server {
     /// When the embedded hub cannot start.
     pub async fn start() -> Result<Self, Box<dyn std::error::Error>> {
         if let Some(url) = std::env::var("FTRACK_SERVER").ok().filter(|url| !url.is_empty()) {
-            return Ok(Self { _emulator: None, url });
+            return Ok(Self { emulator: None, url });
         }
         let emulator = Emulator::start().await?;
         let url = emulator.ftrack_url();
-        Ok(Self { _emulator: Some(emulator), url })
+        Ok(Self { emulator: Some(emulator), url })
     }
 
     /// The server's address.
@@ -37,7 +37,7 @@ impl Server {
     ///
     /// When a variable is missing.
     pub fn session(&self) -> Result<SessionBuilder, ftrack_hub::Error> {
-        if self._emulator.is_some() {
+        if self.emulator.is_some() {
             return Ok(Session::builder(&self.url, "jane.doe", "any-key-will-do"));
         }
         Session::from_env()

@@ -22,9 +22,10 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use transport_ws::packet::{Advice, Packet, PacketId, Reason};
 
+use super::hub::{Cut, Hub};
+use super::link::{Attached, Signals};
 use super::router::{ConnectionId, EVENT_NAME};
 use super::server::Tasks;
-use super::{Attached, Cut, Hub};
 
 /// How long a client that is put out has to read what is left, and to close its own side.
 const LINGER: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: TcpStream, early:
     let mut attached = hub.attach(user, tasks.stop.child_token());
     let id = attached.id;
     tracing::debug!(connection = id, "connected");
-    if let Some(queue) = attached.queue.take() {
+    if let Some(queue) = attached.ends.queue.take() {
         tasks.tracker.spawn(write(Writer::new(&attached, queue, write_half)));
     }
     let mut reader = reader(read_half, early, hub.config.max_frame).await;
@@ -88,7 +89,7 @@ async fn reader(read_half: OwnedReadHalf, early: Bytes, max_frame: usize) -> Rea
 
 async fn read(attached: &Attached, reader: &mut Reader) {
     let hub = &attached.hub;
-    let cut = attached.cut.cancelled();
+    let cut = attached.ends.signals.cut.cancelled();
     tokio::pin!(cut);
     for turn in 1.. {
         let next = tokio::select! {
@@ -160,22 +161,13 @@ fn event(text: &Utf8Bytes, name: &str, args: &[&str]) -> Result<Event, String> {
 struct Writer {
     hub: Arc<Hub>,
     queue: mpsc::Receiver<Bytes>,
-    queued: Arc<std::sync::atomic::AtomicUsize>,
-    leave: CancellationToken,
-    cut: CancellationToken,
+    signals: Signals,
     socket: OwnedWriteHalf,
 }
 
 impl Writer {
     fn new(attached: &Attached, queue: mpsc::Receiver<Bytes>, socket: OwnedWriteHalf) -> Self {
-        Self {
-            hub: Arc::clone(&attached.hub),
-            queue,
-            queued: Arc::clone(&attached.queued),
-            leave: attached.leave.clone(),
-            cut: attached.cut.clone(),
-            socket,
-        }
+        Self { hub: Arc::clone(&attached.hub), queue, signals: attached.ends.signals.clone(), socket }
     }
 
     /// Writes until the queue ends or the socket fails.
@@ -223,7 +215,7 @@ impl Writer {
             }
         }
         self.flush(buffer).await?;
-        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        self.signals.queued.fetch_sub(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -236,7 +228,7 @@ impl Writer {
 
 /// Dropping the socket at the end sends the FIN.
 async fn write(mut writer: Writer) {
-    let (leave, cut) = (writer.leave.clone(), writer.cut.clone());
+    let Signals { leave, cut, .. } = writer.signals.clone();
     let overdue = async {
         leave.cancelled().await;
         sleep(LINGER).await;

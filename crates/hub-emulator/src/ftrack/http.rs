@@ -16,8 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::hub::{HandshakeRefused, Hub};
 use super::server::Tasks;
-use super::{HandshakeRefused, Hub, admin, connection};
+use super::{admin, connection};
 
 const USER_HEADER: &str = "ftrack-user";
 const KEY_HEADER: &str = "ftrack-api-key";

@@ -12,7 +12,7 @@ async fn post(emulator: &Emulator, path: &str, body: &str) -> (u16, Value) {
 async fn the_state_shows_connections_subscriptions_and_counters() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s", "applicationId": "x"}), "topic = a and not data.n>3").await;
+    client.subscribe(&json!({"id": "s", "applicationId": "x"}), "topic = a and not data.n>3").await;
     let (status, body) = get(&emulator, "/admin/state").await;
     let shown: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(status, 200);
@@ -28,7 +28,7 @@ async fn the_state_shows_connections_subscriptions_and_counters() {
 async fn an_event_can_be_published() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=a").await;
+    client.subscribe(&json!({"id": "s"}), "topic=a").await;
     let event = r#"{"topic":"a","id":"e","data":{"x":1}}"#;
     let first = post(&emulator, "/admin/ftrack/publish", event).await;
     assert_eq!(first, (200, json!({"recipients": 1, "repeated": false})));

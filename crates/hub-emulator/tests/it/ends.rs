@@ -54,7 +54,7 @@ async fn a_silent_client_is_cut() {
 async fn a_client_that_says_goodbye_gets_it_back_and_then_the_end() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=*").await;
+    client.subscribe(&json!({"id": "s"}), "topic=*").await;
     client.send("0::").await;
     assert_eq!(client.rest().await, ["0::"]);
     let state = wait_for(&emulator, |state| state.connections == 0).await;
@@ -76,7 +76,7 @@ async fn a_websocket_close_is_answered_by_a_fin_alone() {
 async fn a_client_that_vanishes_takes_its_subscriptions_along() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=*").await;
+    client.subscribe(&json!({"id": "s"}), "topic=*").await;
     drop(client.into_stream());
     let state = wait_for(&emulator, |state| state.connections == 0).await;
     assert_eq!((state.subscriptions, state.stats.connections_closed), (0, 1));
@@ -100,15 +100,15 @@ async fn a_client_that_does_not_read_is_cut_and_holds_nobody_up() {
     let mut stuck = Client::connect(&emulator).await;
     let mut reading = Client::connect(&emulator).await;
     let mut publisher = Client::connect(&emulator).await;
-    stuck.subscribe(json!({"id": "stuck"}), "topic=big").await;
-    reading.subscribe(json!({"id": "reading"}), "topic=big").await;
+    stuck.subscribe(&json!({"id": "stuck"}), "topic=big").await;
+    reading.subscribe(&json!({"id": "reading"}), "topic=big").await;
     let big = json!({"topic": "big", "data": "x".repeat(300_000)});
-    let mut published = 0;
+    let mut rounds = 0;
     while emulator.stats().cut_slow == 0 {
-        assert!(published < 1000, "300 MB did not fill the queue");
+        assert!(rounds < 1000, "300 MB did not fill the queue");
         publisher.publish_acked(&big).await;
         reading.next_event().await;
-        published += 1;
+        rounds += 1;
     }
     let state = emulator.state();
     assert_eq!((state.connections, state.subscriptions, state.stats.cut_slow), (2, 1, 1));
@@ -120,7 +120,7 @@ async fn a_client_that_does_not_read_is_cut_and_holds_nobody_up() {
 async fn a_packet_larger_than_the_queue_reaches_a_client_that_keeps_up() {
     let emulator = Emulator::builder().queue(10, 1000).start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=big").await;
+    client.subscribe(&json!({"id": "s"}), "topic=big").await;
     let packet = format!(
         r#"5:::{{"name":"ftrack.event","args":[{{"topic":"big","data":"{}"}}]}}"#,
         "x".repeat(10_000)

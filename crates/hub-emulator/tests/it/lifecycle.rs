@@ -24,7 +24,7 @@ async fn dropping_the_emulator_frees_the_port_at_once_and_ends_the_clients() {
 async fn stopping_leaves_no_task() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=*").await;
+    client.subscribe(&json!({"id": "s"}), "topic=*").await;
     session(&emulator).await;
     let _idle = TcpStream::connect(emulator.ftrack_addr()).await.unwrap();
     assert!(Handle::current().metrics().num_alive_tasks() > 0);
@@ -42,7 +42,7 @@ async fn restarting_keeps_the_port_and_the_counters_and_nothing_else() {
     let emulator = Emulator::start().await.unwrap();
     let url = emulator.ftrack_url();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=*").await;
+    client.subscribe(&json!({"id": "s"}), "topic=*").await;
     client.publish_acked(&json!({"id": "e", "topic": "a"})).await;
     client.next_event().await;
     let old_session = session(&emulator).await;
@@ -58,7 +58,7 @@ async fn restarting_keeps_the_port_and_the_counters_and_nothing_else() {
     emulator.stop().await;
     emulator.restart().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=*").await;
+    client.subscribe(&json!({"id": "s"}), "topic=*").await;
     client.publish_acked(&json!({"id": "e", "topic": "a"})).await;
     assert_eq!(client.next_event().await["id"], "e", "event ids are forgotten");
 }
@@ -87,7 +87,7 @@ async fn disconnecting_says_goodbye_and_cutting_does_not() {
 async fn what_was_published_before_a_disconnect_still_arrives() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=*").await;
+    client.subscribe(&json!({"id": "s"}), "topic=*").await;
     for n in 0..100 {
         emulator.publish(Event::new("a", &n).unwrap()).unwrap();
     }
@@ -102,13 +102,13 @@ async fn what_was_published_before_a_disconnect_still_arrives() {
 async fn published_events_reach_subscribers_but_cannot_subscribe() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=a").await;
+    client.subscribe(&json!({"id": "s"}), "topic=a").await;
     let event = Event::new("a", &json!({"x": 1})).unwrap();
     let published = emulator.publish(&event).unwrap();
     assert_eq!((published.recipients, published.repeated), (1, false));
     assert_eq!(client.next_event().await["id"], event.id().unwrap().as_str());
     assert!(emulator.publish(event).unwrap().repeated);
-    let meta = Event::from_json(subscribe(json!({"id": "x"}), "topic=*").to_string()).unwrap();
+    let meta = Event::from_json(subscribe(&json!({"id": "x"}), "topic=*").to_string()).unwrap();
     assert_eq!(emulator.publish(meta).unwrap_err().kind(), ErrorKind::InvalidEvent);
 }
 

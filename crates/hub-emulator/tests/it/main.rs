@@ -1,5 +1,7 @@
 //! The emulator over real sockets, in real time: waiting is on conditions, never for a while.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers may panic")]
+
 mod admin;
 mod ends;
 mod handshake;

@@ -9,7 +9,7 @@ use crate::support::{Client, event, session, subscribe, wait_for, within};
 async fn an_event_is_acknowledged_before_what_it_causes() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=a").await;
+    client.subscribe(&json!({"id": "s"}), "topic=a").await;
     for n in 0..50 {
         client.publish_acked(&json!({"topic": "a", "data": n})).await;
         assert_eq!(client.next_event().await["data"], n);
@@ -73,7 +73,7 @@ async fn garbage_is_ignored_and_the_connection_stays() {
 async fn an_event_packet_that_holds_no_event_is_refused_and_counted() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "all"}), "topic=*").await;
+    client.subscribe(&json!({"id": "all"}), "topic=*").await;
     let a = event("a");
     let bodies = [
         r#"{"name":"ftrack.event"}"#.to_owned(),
@@ -99,7 +99,7 @@ async fn an_event_packet_that_holds_no_event_is_refused_and_counted() {
 async fn a_subscription_that_does_not_parse_is_refused_with_a_reason() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    let number = client.publish(&subscribe(json!({"id": "s"}), "topic=(")).await;
+    let number = client.publish(&subscribe(&json!({"id": "s"}), "topic=(")).await;
     let refusal = client.next().await;
     let args = refusal.strip_prefix(&format!("6:::{number}+")).unwrap();
     let args: serde_json::Value = serde_json::from_str(args).unwrap();
@@ -112,7 +112,7 @@ async fn a_subscription_that_does_not_parse_is_refused_with_a_reason() {
 async fn an_event_arrives_byte_for_byte_whatever_its_size() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=a").await;
+    client.subscribe(&json!({"id": "s"}), "topic=a").await;
     let packet_of = |event: &str| format!(r#"5:::{{"name":"ftrack.event","args":[{event}]}}"#);
     let odd = r#"{ "sent" : null, "topic":"a","data":{"é😀":"\u00e9","n":1.50e3}}"#.to_owned();
     let shortest = packet_of(r#"{"topic":"a","data":""}"#).len();
@@ -130,7 +130,7 @@ async fn an_event_arrives_byte_for_byte_whatever_its_size() {
 async fn members_that_official_clients_do_not_know_are_taken_out() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=a").await;
+    client.subscribe(&json!({"id": "s"}), "topic=a").await;
     client
         .publish_acked(&json!({"topic": "a", "data": {"_": 1}, "trace": "x", "in_reply_to_event": 1}))
         .await;

@@ -10,10 +10,10 @@ async fn an_event_reaches_every_connection_that_subscribed_once_and_no_other() {
     let mut publisher = Client::connect(&emulator).await;
     let mut wanting = Client::connect(&emulator).await;
     let mut other = Client::connect(&emulator).await;
-    publisher.subscribe(json!({"id": "p"}), "topic=a and data.n>0").await;
-    wanting.subscribe(json!({"id": "w1"}), "topic=a").await;
-    wanting.subscribe(json!({"id": "w2"}), "topic=*").await;
-    other.subscribe(json!({"id": "o"}), "topic=b").await;
+    publisher.subscribe(&json!({"id": "p"}), "topic=a and data.n>0").await;
+    wanting.subscribe(&json!({"id": "w1"}), "topic=a").await;
+    wanting.subscribe(&json!({"id": "w2"}), "topic=*").await;
+    other.subscribe(&json!({"id": "o"}), "topic=b").await;
     publisher.publish_acked(&event("a")).await;
     assert_eq!(publisher.next_event().await["topic"], "a");
     publisher.publish_acked(&event("end")).await;
@@ -31,8 +31,8 @@ async fn a_target_chooses_among_subscribers_by_their_metadata() {
     let emulator = Emulator::start().await.unwrap();
     let mut maya = Client::connect(&emulator).await;
     let mut nuke = Client::connect(&emulator).await;
-    maya.subscribe(json!({"id": "m", "applicationId": "maya"}), "topic=a").await;
-    nuke.subscribe(json!({"id": "n", "applicationId": "nuke"}), "topic=a").await;
+    maya.subscribe(&json!({"id": "m", "applicationId": "maya"}), "topic=a").await;
+    nuke.subscribe(&json!({"id": "n", "applicationId": "nuke"}), "topic=a").await;
     for target in ["applicationId=maya", "id=n", "id=(", "applicationId=houdini", "", "id=m or id=n"] {
         emulator.publish(parse(&targeted("a", target))).unwrap();
     }
@@ -52,10 +52,10 @@ async fn a_reply_reaches_the_asker_alone() {
     let mut answerer = Client::connect(&emulator).await;
     for (client, hub) in [(&mut asker, "hub-a"), (&mut answerer, "hub-b")] {
         // The JavaScript client subscribes twice.
-        client.subscribe(json!({"id": hub}), "topic=ftrack.meta.reply").await;
-        client.subscribe(json!({"id": hub}), "topic=ftrack.meta.reply").await;
+        client.subscribe(&json!({"id": hub}), "topic=ftrack.meta.reply").await;
+        client.subscribe(&json!({"id": hub}), "topic=ftrack.meta.reply").await;
     }
-    answerer.subscribe(json!({"id": "s"}), "topic=ask").await;
+    answerer.subscribe(&json!({"id": "s"}), "topic=ask").await;
     asker.publish_acked(&json!({"id": "q", "topic": "ask", "source": {"id": "hub-a"}})).await;
     assert_eq!(answerer.next_event().await["id"], "q");
     let reply = json!({"topic": "ftrack.meta.reply", "target": "id=hub-a", "inReplyToEvent": "q"});
@@ -69,8 +69,8 @@ async fn a_reply_reaches_the_asker_alone() {
 async fn subscribing_again_replaces_and_unsubscribing_ends() {
     let emulator = Emulator::start().await.unwrap();
     let mut client = Client::connect(&emulator).await;
-    client.subscribe(json!({"id": "s"}), "topic=old").await;
-    client.subscribe(json!({"id": "s", "user": {"x": 1}, "host": "h"}), "topic=new").await;
+    client.subscribe(&json!({"id": "s"}), "topic=old").await;
+    client.subscribe(&json!({"id": "s", "user": {"x": 1}, "host": "h"}), "topic=new").await;
     let shown = &emulator.connections()[0].subscriptions;
     assert_eq!((shown.len(), shown[0].id.as_str(), shown[0].expression.as_str()), (1, "s", "topic=new"));
     client.publish_acked(&event("old")).await;
@@ -88,7 +88,7 @@ async fn one_subscriber_id_on_two_connections_gets_the_event_on_both() {
     let mut first = Client::connect(&emulator).await;
     let mut second = Client::connect(&emulator).await;
     for client in [&mut first, &mut second] {
-        client.subscribe(json!({"id": "same"}), "topic=a").await;
+        client.subscribe(&json!({"id": "same"}), "topic=a").await;
     }
     let published = emulator.publish(parse(&targeted("a", "id=same"))).unwrap();
     assert_eq!(published.recipients, 2);
@@ -103,7 +103,7 @@ async fn a_repeat_is_acknowledged_and_dropped() {
     let emulator = Emulator::start().await.unwrap();
     let mut first = Client::connect(&emulator).await;
     let mut second = Client::connect(&emulator).await;
-    first.subscribe(json!({"id": "s"}), "topic=*").await;
+    first.subscribe(&json!({"id": "s"}), "topic=*").await;
     let once = json!({"id": "e1", "topic": "a"});
     second.publish_acked(&once).await;
     second.publish_acked(&once).await;
@@ -120,7 +120,7 @@ async fn a_busy_publisher_reaches_a_reading_subscriber_in_order() {
     let emulator = Emulator::start().await.unwrap();
     let mut publisher = Client::connect(&emulator).await;
     let mut reader = Client::connect(&emulator).await;
-    reader.subscribe(json!({"id": "s"}), "topic=a").await;
+    reader.subscribe(&json!({"id": "s"}), "topic=a").await;
     for n in 0..5_000 {
         publisher
             .send(&format!(r#"5:::{{"name":"ftrack.event","args":[{{"topic":"a","data":{n}}}]}}"#))

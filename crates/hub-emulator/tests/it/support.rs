@@ -130,7 +130,7 @@ impl Client {
         assert_eq!(self.next().await, format!(r#"6:::{number}+[{{"success":true}}]"#));
     }
 
-    pub(crate) async fn subscribe(&mut self, subscriber: Value, expression: &str) {
+    pub(crate) async fn subscribe(&mut self, subscriber: &Value, expression: &str) {
         self.publish_acked(&subscribe(subscriber, expression)).await;
     }
 
@@ -158,7 +158,7 @@ impl Client {
     }
 }
 
-pub(crate) fn subscribe(subscriber: Value, expression: &str) -> Value {
+pub(crate) fn subscribe(subscriber: &Value, expression: &str) -> Value {
     let data = json!({"subscriber": subscriber, "subscription": expression});
     json!({"topic": "ftrack.meta.subscribe", "data": data, "source": {"id": "hub"}})
 }
