@@ -80,6 +80,15 @@ struct State {
     queue: VecDeque<Entry>,
     next: u64,
     outstanding: usize,
+    /// No entry of the queue expires before this.
+    earliest: Option<Instant>,
+}
+
+impl State {
+    fn insert(&mut self, at: usize, entry: Entry) {
+        self.earliest = Some(self.earliest.map_or(entry.deadline, |earliest| earliest.min(entry.deadline)));
+        self.queue.insert(at, entry);
+    }
 }
 
 impl Outbox {
@@ -116,15 +125,9 @@ impl Outbox {
             let sequence = state.next;
             state.next += 1;
             state.outstanding += 1;
-            state.queue.push_back(Entry {
-                sequence,
-                event,
-                deadline,
-                resend,
-                attempts: 0,
-                done,
-                _room: permit,
-            });
+            let entry = Entry { sequence, event, deadline, resend, attempts: 0, done, _room: permit };
+            let end = state.queue.len();
+            state.insert(end, entry);
         }
         self.wake.notify_one();
         Ok(())
@@ -139,7 +142,7 @@ impl Outbox {
     pub(crate) fn put_back(&self, entry: Entry) {
         let mut state = self.state.lock();
         let at = state.queue.partition_point(|other| other.sequence < entry.sequence);
-        state.queue.insert(at, entry);
+        state.insert(at, entry);
     }
 
     /// Deals with what became of an event that was sent.
@@ -180,12 +183,17 @@ impl Outbox {
         let (expired, next) = {
             let mut state = self.state.lock();
             if state.queue.is_empty() {
-                return None;
+                state.earliest = None;
+            }
+            let earliest = state.earliest?;
+            if now < earliest {
+                return Some(earliest);
             }
             let (expired, kept): (VecDeque<_>, VecDeque<_>) =
                 std::mem::take(&mut state.queue).into_iter().partition(|entry| entry.deadline <= now);
+            state.earliest = kept.iter().map(|entry| entry.deadline).min();
             state.queue = kept;
-            (expired, state.queue.iter().map(|entry| entry.deadline).min())
+            (expired, state.earliest)
         };
         for entry in expired {
             self.expired.fetch_add(1, Ordering::Relaxed);

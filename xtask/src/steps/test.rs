@@ -4,7 +4,9 @@ use std::process::Command;
 
 use crate::runner::{self, Context, Finished, Outcome};
 
-/// How many cases a property test tries in `cargo xtask full`.
+/// How many cases a property test tries, unless `PROPTEST_CASES` says otherwise.
+const CASES: &str = "20000";
+/// The same in `cargo xtask full`.
 const FULL_CASES: &str = "1000000";
 
 pub(super) fn run(context: &Context) -> Outcome {
@@ -23,6 +25,8 @@ fn run_sized(context: &Context, full: bool) -> Result<String, String> {
     let mut command = if nextest { nextest_command(context, full) } else { libtest_command(context, full) };
     if full {
         command.env("PROPTEST_CASES", FULL_CASES);
+    } else if std::env::var_os("PROPTEST_CASES").is_none() {
+        command.env("PROPTEST_CASES", CASES);
     }
     let finished = runner::tee(&mut command)?;
     let counts =

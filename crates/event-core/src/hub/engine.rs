@@ -1,24 +1,22 @@
 //! The one task of a hub: it owns the link, feeds it from the outbox and hands what arrives to dispatch.
 #![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::lifecycle::{ConnectionState, Lifecycle, count};
+use super::link::{Answer, Happened, LinkState, Linked};
 use super::run;
-use super::shared::{Command, Shared, closed};
+use super::shared::{Command, Orphan, Shared, closed};
 use crate::dispatch::Entry;
 use crate::outbox::{Entry as Outgoing, Flight};
-use crate::subscription::SubscriptionSpec;
-use crate::transport::{
-    Attempt, Inbound, Inbounds, Link, LinkSender, PublishError, RawDelivery, Route, SubscriptionChange,
-};
+use crate::transport::{Attempt, Inbound, Link, PublishError, RawDelivery, Route, SubscriptionChange};
 use crate::{Error, ErrorKind, Result, SubscriptionId};
 
 /// Arrivals taken in a row before commands and acknowledgements get their turn.
@@ -32,34 +30,11 @@ pub(crate) struct Engine {
     flights: FuturesUnordered<Flight>,
     /// Those who wait for the present attempt to connect.
     connecting: Vec<oneshot::Sender<Result<()>>>,
+    /// Those who wait for their subscription to be confirmed.
+    subscribing: HashMap<SubscriptionId, (Arc<Entry>, SubscribeDone)>,
 }
 
-enum LinkState {
-    None,
-    Connecting(BoxFuture<'static, Result<Link>>),
-    Linked(Linked),
-}
-
-struct Linked {
-    tx: Arc<dyn LinkSender>,
-    rx: Inbounds,
-    /// The link says that it is up.
-    ready: bool,
-    /// Subscriptions made when the link was new that are not confirmed yet.
-    starting: usize,
-    /// Whether the hub has been told that it is connected.
-    up: bool,
-    /// The outbox waits for room in the link's window.
-    blocked: bool,
-    asks: FuturesUnordered<BoxFuture<'static, Answer>>,
-}
-
-/// What came of asking the link for something.
-enum Answer {
-    Subscribed { entry: Option<Arc<Entry>>, starting: bool, outcome: Result<()>, done: Option<SubscribeDone> },
-    Unsubscribed { outcome: Result<()>, done: Option<oneshot::Sender<Result<()>>> },
-}
-
+/// Tells whoever subscribes.
 type SubscribeDone = oneshot::Sender<Result<Arc<Entry>>>;
 
 impl Engine {
@@ -70,6 +45,7 @@ impl Engine {
             link: LinkState::None,
             flights: FuturesUnordered::new(),
             connecting: Vec::new(),
+            subscribing: HashMap::new(),
         }
     }
 
@@ -77,7 +53,7 @@ impl Engine {
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
-            self.reap_dropped_streams();
+            self.reap_orphans();
             self.pump();
             let expiry = shared.outbox.expire(Instant::now());
             tokio::select! {
@@ -103,6 +79,8 @@ impl Engine {
     // ---- commands -------------------------------------------------------------------------------------------
 
     async fn command(&mut self, command: Command) {
+        // Whatever was dropped before this was asked goes first.
+        self.reap_orphans();
         match command {
             Command::Connect { persist, done } => self.connect(persist, done),
             Command::Disconnect { done } => {
@@ -145,6 +123,10 @@ impl Engine {
     }
 
     fn subscribe(&mut self, build: Box<dyn FnOnce(u64) -> Entry + Send>, done: SubscribeDone) {
+        if done.is_closed() {
+            // Whoever asked has given up.
+            return;
+        }
         let inserted = self.shared.registry.lock().insert(build);
         let entry = match inserted {
             Ok(entry) => entry,
@@ -157,14 +139,18 @@ impl Engine {
             self.shared.tasks.spawn(run::lane(Arc::clone(&self.shared), Arc::clone(&entry)));
         }
         match &mut self.link {
-            LinkState::Linked(linked) => {
-                linked.ask_subscribe(entry.spec.clone(), Some(entry), false, Some(done));
-            }
-            // Subscribed with all others when the link stands.
-            LinkState::None | LinkState::Connecting(_) => {
+            // Kept, and made with the connection.
+            LinkState::None => {
                 let _ = done.send(Ok(entry));
+                return;
+            }
+            // Asked for with all others when the link stands.
+            LinkState::Connecting(_) => {}
+            LinkState::Linked(linked) => {
+                linked.ask_subscribe(entry.spec.clone(), Some(Arc::clone(&entry)), false);
             }
         }
+        self.subscribing.insert(entry.id().clone(), (entry, done));
     }
 
     fn unsubscribe(&mut self, id: &SubscriptionId, done: Option<oneshot::Sender<Result<()>>>) {
@@ -177,6 +163,7 @@ impl Engine {
             return;
         };
         entry.lane.abandon();
+        self.subscribing.remove(id);
         match &mut self.link {
             LinkState::Linked(linked) => linked.ask_unsubscribe(entry.spec.clone(), done),
             LinkState::None | LinkState::Connecting(_) => {
@@ -187,10 +174,18 @@ impl Engine {
         }
     }
 
-    fn reap_dropped_streams(&mut self) {
-        let dropped = std::mem::take(&mut *self.shared.dropped_streams.lock());
-        for id in dropped {
-            self.unsubscribe(&id, None);
+    /// Unsubscribes what nobody holds any more.
+    fn reap_orphans(&mut self) {
+        let orphans = std::mem::take(&mut *self.shared.orphans.lock());
+        for orphan in orphans {
+            let gone = match &orphan {
+                Orphan::Stream(_) => true,
+                // It may have been confirmed, or refused, at the last moment.
+                Orphan::Subscribing(id) => self.subscribing.get(id).is_some_and(|(_, done)| done.is_closed()),
+            };
+            if gone {
+                self.unsubscribe(orphan.id(), None);
+            }
         }
     }
 
@@ -222,21 +217,13 @@ impl Engine {
 
     fn linked(&mut self, link: Link) {
         tracing::debug!(peer = %link.info.peer, "linked");
-        let mut linked = Linked {
-            tx: Arc::from(link.tx),
-            rx: link.rx,
-            ready: link.info.ready,
-            starting: 0,
-            up: false,
-            blocked: false,
-            asks: FuturesUnordered::new(),
-        };
+        let mut linked = Linked::new(link);
         // The hub's own inbox first: replies to whatever the others cause must find it.
         if let Some(inbox) = &self.shared.inbox {
-            linked.ask_subscribe(inbox.clone(), None, true, None);
+            linked.ask_subscribe(inbox.clone(), None, true);
         }
         for entry in self.shared.registry.lock().all() {
-            linked.ask_subscribe(entry.spec.clone(), Some(entry), true, None);
+            linked.ask_subscribe(entry.spec.clone(), Some(entry), true);
         }
         self.link = LinkState::Linked(linked);
         self.announce_if_up();
@@ -297,6 +284,11 @@ impl Engine {
     fn deliver(&mut self, delivery: &RawDelivery) {
         let event = &delivery.event;
         count(&self.shared.counters.received);
+        if delivery.token.is_some() {
+            let message = "the transport asks for settlement, which this hub does not do";
+            let error = Error::new(ErrorKind::Unsupported, "settle", message);
+            self.shared.report(Lifecycle::Problem(Arc::new(error)));
+        }
         tracing::trace!(id = event.id().map(tracing::field::display), topic = %event.topic(), "received");
         let is_reply = self.shared.correlate(event);
         let wanted = match &delivery.route {
@@ -352,6 +344,10 @@ impl Engine {
 
     fn drop_link(&mut self) {
         self.link = LinkState::None;
+        // Kept, and made with the next connection.
+        for (_, (entry, done)) in self.subscribing.drain() {
+            let _ = done.send(Ok(entry));
+        }
         // With the link gone every flight lands, unconfirmed, at once.
         while let Some(Some(landed)) = self.flights.next().now_or_never() {
             self.landed(landed);
@@ -360,28 +356,15 @@ impl Engine {
 
     fn answered(&mut self, answer: Answer) {
         match answer {
-            Answer::Subscribed { entry, starting, outcome, done } => {
+            Answer::Subscribed { entry, starting, outcome } => {
                 if starting && let LinkState::Linked(linked) = &mut self.link {
                     linked.starting = linked.starting.saturating_sub(1);
                 }
-                match (outcome, entry) {
-                    (Ok(()), Some(entry)) => {
-                        // Whoever asked may have given up: then nobody would ever unsubscribe.
-                        if let Some(Err(Ok(entry))) = done.map(|done| done.send(Ok(entry))) {
-                            self.unsubscribe(&entry.id().clone(), None);
-                        }
-                    }
-                    (Ok(()), None) => {}
-                    (Err(error), Some(entry)) => match done {
-                        Some(done) => {
-                            self.shared.registry.lock().remove(entry.id());
-                            entry.lane.abandon();
-                            let _ = done.send(Err(error));
-                        }
-                        None => self.lost(&entry.id().clone(), error),
-                    },
+                match (entry, outcome) {
+                    (Some(entry), outcome) => self.subscribed(&entry, outcome),
                     // Without its inbox the hub gets no replies: better no link than a deaf one.
-                    (Err(error), None) => self.failed(error),
+                    (None, Err(error)) => self.failed(error),
+                    (None, Ok(())) => {}
                 }
                 self.announce_if_up();
             }
@@ -390,6 +373,28 @@ impl Engine {
                     let _ = done.send(outcome);
                 }
             }
+        }
+    }
+
+    fn subscribed(&mut self, entry: &Arc<Entry>, outcome: Result<()>) {
+        let waiting = match self.subscribing.get(entry.id()) {
+            Some((waiting, _)) if Arc::ptr_eq(waiting, entry) => self.subscribing.remove(entry.id()),
+            _ => None,
+        };
+        match (outcome, waiting) {
+            (Ok(()), Some((entry, done))) => {
+                // Whoever asked may have given up: then nobody would ever unsubscribe.
+                if let Err(Ok(entry)) = done.send(Ok(entry)) {
+                    self.unsubscribe(&entry.id().clone(), None);
+                }
+            }
+            (Ok(()), None) => {}
+            (Err(error), Some((entry, done))) => {
+                self.shared.registry.lock().remove(entry.id());
+                entry.lane.abandon();
+                let _ = done.send(Err(error));
+            }
+            (Err(error), None) => self.lost(&entry.id().clone(), error),
         }
     }
 
@@ -477,82 +482,6 @@ impl Engine {
             entry.lane.abandon();
         }
         self.shared.report(Lifecycle::Closed);
-    }
-}
-
-/// What the link did.
-enum Happened {
-    Connected(Result<Link>),
-    Arrived(Option<Result<Inbound>>),
-    Answered(Answer),
-    /// There may be room in the window.
-    Roomy,
-}
-
-impl LinkState {
-    /// Waits for the next thing that the link does. Cancel-safe.
-    async fn next(&mut self) -> Happened {
-        let outcome = match self {
-            Self::None => pending().await,
-            Self::Connecting(attempt) => attempt.await,
-            Self::Linked(linked) => return linked.next().await,
-        };
-        // The attempt is spent; the engine puts the next state in its place.
-        *self = Self::None;
-        Happened::Connected(outcome)
-    }
-}
-
-impl Linked {
-    async fn next(&mut self) -> Happened {
-        let blocked = self.blocked;
-        let tx = Arc::clone(&self.tx);
-        tokio::select! {
-            biased;
-            Some(answer) = self.asks.next(), if !self.asks.is_empty() => Happened::Answered(answer),
-            item = self.rx.next() => Happened::Arrived(item),
-            () = tx.ready(), if blocked => Happened::Roomy,
-        }
-    }
-
-    fn ask_subscribe(
-        &mut self,
-        spec: SubscriptionSpec,
-        entry: Option<Arc<Entry>>,
-        starting: bool,
-        done: Option<SubscribeDone>,
-    ) {
-        self.starting += usize::from(starting);
-        let tx = Arc::clone(&self.tx);
-        self.asks.push(Box::pin(async move {
-            let outcome = tx.subscribe(&spec).await;
-            Answer::Subscribed { entry, starting, outcome, done }
-        }));
-    }
-
-    fn ask_unsubscribe(&mut self, spec: SubscriptionSpec, done: Option<oneshot::Sender<Result<()>>>) {
-        let tx = Arc::clone(&self.tx);
-        self.asks.push(Box::pin(async move {
-            let outcome = tx.unsubscribe(&spec).await;
-            Answer::Unsubscribed { outcome, done }
-        }));
-    }
-
-    /// Flushes and closes, reading meanwhile.
-    async fn say_goodbye(&mut self, limit: std::time::Duration) {
-        let tx = Arc::clone(&self.tx);
-        let goodbye = async {
-            let _ = tx.flush().await;
-            tx.close().await;
-        };
-        let reading = async { while self.rx.next().await.is_some() {} };
-        let _ = tokio::time::timeout(limit, async {
-            tokio::select! {
-                () = goodbye => {}
-                () = reading => {}
-            }
-        })
-        .await;
     }
 }
 

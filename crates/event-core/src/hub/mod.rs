@@ -3,11 +3,14 @@
 mod context;
 mod engine;
 mod lifecycle;
+mod link;
 mod local;
 mod publish;
 mod run;
 mod shared;
+mod stream;
 mod subscribe;
+mod subscription;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +25,9 @@ pub use context::Context;
 pub use lifecycle::{ConnectionState, Lifecycle, LifecycleStream, Report, Stats};
 pub use local::LocalOutcome;
 pub use publish::{Publish, ReplyStream, Request};
-pub use subscribe::{Delivery, EventStream, IntoExpression, Subscribe, Subscription, SubscriptionStats};
+pub use stream::{Delivery, EventStream};
+pub use subscribe::{IntoExpression, Subscribe};
+pub use subscription::{Subscription, SubscriptionStats};
 
 use crate::correlator::Correlator;
 use crate::dialect::{Dialect, PlainDialect};
@@ -136,13 +141,17 @@ impl EventHub {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] on a closed hub.
+    /// [`ErrorKind::Closed`] on a closed hub, [`ErrorKind::Full`] when 256 other calls wait already.
     pub fn start_connecting(&self) -> Result<()> {
         let (done, _outcome) = oneshot::channel();
-        self.shared()
-            .commands
-            .try_send(Command::Connect { persist: true, done })
-            .map_err(|_| closed("connect"))
+        self.shared().commands.try_send(Command::Connect { persist: true, done }).map_err(|refused| {
+            match refused {
+                mpsc::error::TrySendError::Closed(_) => closed("connect"),
+                mpsc::error::TrySendError::Full(_) => {
+                    Error::new(ErrorKind::Full, "connect", "the hub has too many calls waiting; try again")
+                }
+            }
+        })
     }
 
     /// Disconnects and keeps the subscriptions for the next [`EventHub::connect`].
@@ -381,7 +390,7 @@ impl HubBuilder {
                 registry: Mutex::new(Registry::default()),
                 correlator: Arc::new(Correlator::default()),
                 commands,
-                dropped_streams: Mutex::default(),
+                orphans: Mutex::default(),
                 state: watch::Sender::new(ConnectionState::Idle),
                 lifecycle: broadcast::Sender::new(256),
                 counters: lifecycle::Counters::default(),

@@ -49,6 +49,22 @@ pub(crate) enum Command {
     Close { done: oneshot::Sender<()> },
 }
 
+/// A subscription whose owner is gone.
+pub(crate) enum Orphan {
+    /// Its stream was dropped.
+    Stream(SubscriptionId),
+    /// Whoever subscribed stopped waiting for the confirmation.
+    Subscribing(SubscriptionId),
+}
+
+impl Orphan {
+    pub(crate) fn id(&self) -> &SubscriptionId {
+        match self {
+            Self::Stream(id) | Self::Subscribing(id) => id,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
@@ -59,8 +75,8 @@ pub(crate) struct Shared {
     pub(crate) correlator: Arc<Correlator>,
     pub(crate) outbox: Outbox,
     pub(crate) commands: mpsc::Sender<Command>,
-    /// Streams that were dropped and are to be unsubscribed; drained by the engine.
-    pub(crate) dropped_streams: Mutex<Vec<SubscriptionId>>,
+    /// Subscriptions whose owner is gone, to be unsubscribed by the engine.
+    pub(crate) orphans: Mutex<Vec<Orphan>>,
     pub(crate) state: watch::Sender<ConnectionState>,
     pub(crate) lifecycle: broadcast::Sender<Lifecycle>,
     pub(crate) counters: Counters,

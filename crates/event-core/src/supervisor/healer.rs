@@ -280,6 +280,7 @@ fn lost_link(error: &Error) -> bool {
 impl<T: ?Sized> Drop for Healer<T> {
     fn drop(&mut self) {
         // Whoever still waits for a subscription hears that the link is gone.
+        self.shared.closed.cancel();
         self.shared.book.lock().specs.clear();
         *self.shared.current.lock() = None;
     }

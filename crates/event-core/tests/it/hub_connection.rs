@@ -256,3 +256,50 @@ async fn a_slow_reader_of_the_lifecycle_is_told_what_it_missed() {
     stream.next().await.unwrap().unwrap();
     assert!(matches!(lifecycle.next().await, Some(Report::Missed(44))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_subscribe_that_is_given_up_leaves_nothing_behind() {
+    let bus = MemoryHub::new();
+    bus.refuse_connections(Some((ErrorKind::Unreachable, "down")));
+    let hub = EventHub::builder(bus.transport()).connect_lazy().unwrap();
+    let late = hub.subscribe("topic=t").id("x").timeout(Duration::from_secs(3));
+    let error = late.handle(async |_event: Event| {}).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    {
+        let dropped = hub.subscribe("topic=t").id("y").stream();
+        tokio::pin!(dropped);
+        assert!(futures_util::poll!(&mut dropped).is_pending());
+    }
+    bus.refuse_connections(None);
+    hub.wait_for_state(ConnectionState::is_connected).await;
+    assert_eq!((hub.stats().subscriptions, bus.subscriptions()), (0, 1), "the inbox alone");
+    // Another one with the same id is not touched by the end of the first.
+    let mut stream = hub.subscribe("topic=t").id("x").stream().await.unwrap();
+    {
+        let again = hub.subscribe("topic=t").id("x").stream();
+        tokio::pin!(again);
+        assert!(futures_util::poll!(&mut again).is_pending());
+    }
+    bus.inject(&event("t"));
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    hub.subscribe("topic=t").id("x").stream().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscribe_interrupted_by_a_disconnect_is_kept_for_the_next_connection() {
+    let bus = MemoryHub::new();
+    bus.refuse_connections(Some((ErrorKind::Unreachable, "down")));
+    let hub = EventHub::builder(bus.transport()).connect_lazy().unwrap();
+    let subscribing = {
+        let hub = hub.clone();
+        tokio::spawn(async move { hub.subscribe("topic=t").stream().await })
+    };
+    hub.wait_for_state(|state| matches!(state, ConnectionState::Reconnecting { .. })).await;
+    hub.disconnect().await;
+    let mut stream = subscribing.await.unwrap().unwrap();
+    bus.refuse_connections(None);
+    hub.connect().await.unwrap();
+    bus.inject(&event("t"));
+    stream.next().await.unwrap().unwrap();
+}
