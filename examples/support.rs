@@ -43,3 +43,14 @@ impl Server {
         Session::from_env()
     }
 }
+
+/// The programs in the README and the guides, compiled and run as doctests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/guides/ftrack.md")]
+    struct FtrackGuide;
+    #[doc = include_str!("../docs/protocols/expressions.md")]
+    struct Expressions;
+}

@@ -55,7 +55,7 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// Those of [`Subscription::unsubscribe`].
+    /// Those of [`Subscription::unsubscribe`](super::Subscription::unsubscribe).
     pub async fn unsubscribe(mut self) -> Result<()> {
         self.unsubscribed = true;
         self.shared.unsubscribe(self.entry.id()).await
@@ -138,7 +138,7 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// As [`Context::reply`].
+    /// As [`Context::reply`](super::Context::reply).
     pub async fn reply(&self, data: &(impl Serialize + Sync)) -> Result<Receipt> {
         let data = RawJson::from_serialize(data)?;
         let reply = self.shared.dialect.reply(&self.event, &self.entry.spec.subscriber, data)?;
@@ -146,7 +146,7 @@ impl Delivery {
     }
 
     /// Keeps the event from larger priority numbers; only on a stream that is
-    /// [gating](Subscribe::gating). `false` when it is too late.
+    /// [gating](super::Subscribe::gating). `false` when it is too late.
     pub fn stop(&self) -> bool {
         self.ticket.as_ref().is_some_and(|ticket| ticket.stop())
     }

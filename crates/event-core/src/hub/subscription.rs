@@ -50,7 +50,7 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when it ended already.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it ended already.
     ///
     /// # Cancel safety
     ///

@@ -1,8 +1,8 @@
 //! Reconnecting, once, for every transport.
 //!
 //! [`Supervised`] is itself a transport: its link repairs itself. When the connection below breaks, it reports
-//! [`Inbound::Interrupted`], pauses, connects again, confirms every subscription and then reports
-//! [`Inbound::Gap`] and [`Inbound::Restored`]. Between the two nothing is sent. A refusal that no retry can help (a bad key) ends the link with
+//! [`Inbound::Interrupted`](crate::transport::Inbound::Interrupted), pauses, connects again, confirms every subscription and then reports
+//! [`Inbound::Gap`](crate::transport::Inbound::Gap) and [`Inbound::Restored`](crate::transport::Inbound::Restored). Between the two nothing is sent. A refusal that no retry can help (a bad key) ends the link with
 //! that error.
 
 mod backoff;
