@@ -1,12 +1,13 @@
 //! The event hub emulator as a program.
 
+use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
 use event_core::Secret;
-use hub_emulator::{Emulator, Error};
+use hub_emulator::Emulator;
 
 /// An event hub for tests and demos: serves ftrack's official clients without an account.
 ///
@@ -66,7 +67,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), Error> {
+async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut builder = Emulator::builder().ftrack_addr(args.ftrack).allow_remote(args.allow_remote);
     for User { name, key } in args.user {
         builder = builder.user(name, key);
@@ -74,7 +75,7 @@ async fn run(args: Args) -> Result<(), Error> {
     builder = args.allow_origin.iter().fold(builder, hub_emulator::Builder::allow_origin);
     builder = args.allow_host.iter().fold(builder, hub_emulator::Builder::allow_host);
     let emulator = builder.start().await?;
-    let end = end_signal();
+    let end = end_signal()?;
     let mut out = std::io::stdout();
     // A reader that went away is no reason to stop.
     let _ = writeln!(out, "{}", serde_json::json!({"ftrack": emulator.ftrack_url()}));
@@ -85,23 +86,26 @@ async fn run(args: Args) -> Result<(), Error> {
     Ok(())
 }
 
-/// Resolves at Ctrl-C or SIGTERM; listens for them from the call on.
-fn end_signal() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-    async move {
-        #[cfg(unix)]
-        let terminated = async {
-            match &mut terminate {
-                Some(signal) => drop(signal.recv().await),
-                None => std::future::pending().await,
-            }
-        };
-        #[cfg(not(unix))]
-        let terminated = std::future::pending::<()>();
+/// Resolves at Ctrl-C or SIGTERM. Listens for them from the call on: a signal that comes right after the ready line
+/// is not lost.
+#[cfg(unix)]
+fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
+    })
+}
+
+/// Resolves at Ctrl-C. Listens for it from the call on.
+#[cfg(windows)]
+fn end_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }

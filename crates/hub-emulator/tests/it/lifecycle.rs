@@ -143,15 +143,15 @@ async fn a_key_is_in_no_log_no_debug_text_and_no_state() {
         .with_writer(move || writer.clone())
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    let builder = Emulator::builder().user("ann", "marked-4711");
+    let builder = Emulator::builder().user("ann", "key-marked");
     let shown = format!("{builder:?}");
     let emulator = builder.start().await.unwrap();
     let address = emulator.ftrack_addr();
     for head in [
-        "GET /socket.io/1/?api_user=ann&api_key=marked-4711 HTTP/1.1",
-        "GET /socket.io/1/?api_user=ann&api_key=marked-4711-wrong HTTP/1.1",
-        "GET /socket.io/1/ HTTP/1.1\nftrack-user: ann\nftrack-api-key: marked-4711",
-        "GET /socket.io/1/?api_user=ann&api_key=marked-4711 HTTP/1.1\nOrigin: https://evil.example",
+        "GET /socket.io/1/?api_user=ann&api_key=key-marked HTTP/1.1",
+        "GET /socket.io/1/?api_user=ann&api_key=key-marked-wrong HTTP/1.1",
+        "GET /socket.io/1/ HTTP/1.1\nftrack-user: ann\nftrack-api-key: key-marked",
+        "GET /socket.io/1/?api_user=ann&api_key=key-marked HTTP/1.1\nOrigin: https://evil.example",
     ] {
         crate::support::http(address, head, "").await;
     }
@@ -160,8 +160,8 @@ async fn a_key_is_in_no_log_no_debug_text_and_no_state() {
     let shown = format!("{shown} {emulator:?} {:?} {state}", emulator.connections());
     drop(guard);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("listening") && !log.contains("4711"), "{log}");
-    assert!(!shown.contains("4711"), "{shown}");
+    assert!(log.contains("listening") && !log.contains("marked"), "{log}");
+    assert!(!shown.contains("marked"), "{shown}");
 }
 
 #[derive(Clone, Default)]

@@ -26,10 +26,10 @@ async fn ready(child: &mut Child) -> std::net::SocketAddr {
 #[tokio::test]
 async fn the_program_says_where_it_listens_and_admits_its_users() {
     let mut child =
-        program(&["--ftrack", "127.0.0.1:0", "--user", "ann:key-4711", "--user", "b:c:d"]).spawn().unwrap();
+        program(&["--ftrack", "127.0.0.1:0", "--user", "ann:key-marked", "--user", "b:c:d"]).spawn().unwrap();
     let address = ready(&mut child).await;
     for (query, status) in
-        [("api_user=ann&api_key=key-4711", 200), ("api_user=b:c&api_key=d", 200), ("", 403)]
+        [("api_user=ann&api_key=key-marked", 200), ("api_user=b:c&api_key=d", 200), ("", 403)]
     {
         let (got, _) = http(address, &format!("GET /socket.io/1/?{query} HTTP/1.1"), "").await;
         assert_eq!(got, status, "{query}");
@@ -40,15 +40,15 @@ async fn the_program_says_where_it_listens_and_admits_its_users() {
 #[tokio::test]
 async fn the_program_ends_at_a_signal_and_keeps_keys_out_of_its_log() {
     for signal in ["-TERM", "-INT"] {
-        let mut child = program(&["--user", "ann:key-4711"]).env("RUST_LOG", "trace").spawn().unwrap();
+        let mut child = program(&["--user", "ann:key-marked"]).env("RUST_LOG", "trace").spawn().unwrap();
         let address = ready(&mut child).await;
-        http(address, "GET /socket.io/1/?api_user=ann&api_key=key-4711 HTTP/1.1", "").await;
+        http(address, "GET /socket.io/1/?api_user=ann&api_key=key-marked HTTP/1.1", "").await;
         let id = child.id().unwrap().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
         let output = within(child.wait_with_output()).await.unwrap();
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{log}");
-        assert!(log.contains("stopping") && !log.contains("4711"), "{log}");
+        assert!(log.contains("stopping") && !log.contains("marked"), "{log}");
     }
 }
 

@@ -45,6 +45,10 @@ impl Tls {
     }
 
     /// Speaks TLS over a stream.
+    #[cfg_attr(
+        not(any(feature = "native-tls", feature = "rustls-no-provider")),
+        expect(clippy::unused_async, reason = "there is nothing to await without TLS")
+    )]
     pub(super) async fn wrap(&self, endpoint: &Endpoint, stream: TcpStream) -> Result<BoxedIo> {
         match self.backend.or(DEFAULT_BACKEND) {
             #[cfg(feature = "rustls-no-provider")]
