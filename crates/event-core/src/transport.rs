@@ -195,6 +195,9 @@ pub struct RawDelivery {
     pub filter_is_exact: bool,
     /// How to settle it, on transports that ask for settlement.
     pub token: Option<SettleToken>,
+    /// How long the delivery is locked for this link from now on; it is prolonged at half of that while a handler
+    /// works.
+    pub lock: Option<Duration>,
     /// 1 for the first delivery of this event, more for a redelivery, where the service counts.
     pub attempt: u32,
 }
@@ -202,7 +205,15 @@ pub struct RawDelivery {
 impl RawDelivery {
     /// A first delivery, to be matched locally, with nothing to settle.
     pub fn matched(event: Event) -> Self {
-        Self { event, route: Route::Match, filter_is_exact: false, token: None, attempt: 1 }
+        Self { event, route: Route::Match, filter_is_exact: false, token: None, lock: None, attempt: 1 }
+    }
+
+    /// The same delivery, to be settled with this token, and locked for so long.
+    #[must_use]
+    pub fn settled_by(mut self, token: SettleToken, lock: Option<Duration>) -> Self {
+        self.token = Some(token);
+        self.lock = lock;
+        self
     }
 
     /// A delivery for one subscription.

@@ -11,7 +11,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::Credit;
 use super::gate::Ticket;
+use super::settle::Share;
 use crate::{Error, Event, EventId};
 
 /// What happens to an event that finds its subscription's buffer full.
@@ -31,6 +33,10 @@ pub(crate) struct Job {
     pub(crate) event: Event,
     pub(crate) attempt: u32,
     pub(crate) ticket: Option<Arc<Ticket>>,
+    /// On transports that ask for settlement.
+    pub(crate) share: Option<Share>,
+    /// On transports with credit: given back when the last of the delivery's jobs is done.
+    pub(crate) credit: Option<Arc<Credit>>,
 }
 
 /// The queue of one subscription, with one consumer.
@@ -275,7 +281,7 @@ mod tests {
 
     fn job(n: usize) -> Job {
         let event = Event::builder("t").id(n.to_string()).build().unwrap();
-        Job { event, attempt: 1, ticket: None }
+        Job { event, attempt: 1, ticket: None, share: None, credit: None }
     }
 
     async fn ids(lane: &Lane) -> Vec<String> {

@@ -3,6 +3,7 @@
 pub(crate) mod gate;
 mod index;
 pub(crate) mod lane;
+pub(crate) mod settle;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::subscription::{SubscriptionSpec, Target};
 use crate::{Event, Expression, SubscriptionId};
 use gate::Gate;
 use lane::{Job, Lane, Rejected};
+use settle::Share;
 
 /// One subscription of a hub.
 pub(crate) struct Entry {
@@ -129,21 +131,71 @@ impl Registry {
     }
 }
 
+/// How an event comes to its subscriptions.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    /// 1 for a first delivery.
+    pub(crate) attempt: u32,
+    /// One for each subscription, on transports that ask for settlement.
+    pub(crate) shares: Vec<Share>,
+    /// On transports with credit.
+    pub(crate) credit: Option<Arc<Credit>>,
+}
+
+impl Terms {
+    /// A first delivery with nothing to settle.
+    pub(crate) fn plain() -> Self {
+        Self { attempt: 1, ..Self::default() }
+    }
+}
+
+/// Room for one more delivery, given back when this is dropped.
+pub(crate) struct Credit {
+    give_back: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Credit {
+    pub(crate) fn new(give_back: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { give_back: Box::new(give_back) })
+    }
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        (self.give_back)();
+    }
+}
+
+impl std::fmt::Debug for Credit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credit")
+    }
+}
+
 /// Puts an event into the lanes of `matched` (sorted by priority). Calls `overflowed` for each lane that had no
 /// room for something.
 pub(crate) fn enqueue(
     matched: &[Arc<Entry>],
     event: &Event,
-    attempt: u32,
+    terms: Terms,
     mut overflowed: impl FnMut(&Arc<Entry>),
 ) {
     let several = matched.windows(2).any(|pair| pair[0].priority != pair[1].priority);
     let gate = several.then(|| Gate::new(matched.iter().map(|entry| entry.priority)));
+    let mut shares = terms.shares.into_iter();
     // All places are taken before the first lane can run, so that no lane sees a level as finished too early.
-    let tickets: Vec<_> = matched.iter().map(|e| gate.as_ref().map(|g| g.ticket(e.priority))).collect();
-    for (entry, ticket) in matched.iter().zip(tickets) {
+    let jobs: Vec<Job> = matched
+        .iter()
+        .map(|entry| Job {
+            event: event.clone(),
+            attempt: terms.attempt,
+            ticket: gate.as_ref().map(|gate| gate.ticket(entry.priority)),
+            share: shares.next(),
+            credit: terms.credit.clone(),
+        })
+        .collect();
+    for (entry, job) in matched.iter().zip(jobs) {
         entry.counters.delivered.fetch_add(1, Ordering::Relaxed);
-        let job = Job { event: event.clone(), attempt, ticket };
         if entry.lane.push(job) == Err(Rejected::Overflow) {
             overflowed(entry);
         }

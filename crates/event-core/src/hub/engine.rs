@@ -16,22 +16,26 @@ use super::run;
 use super::shared::{Command, Orphan, Shared, closed};
 use crate::dispatch::Entry;
 use crate::outbox::{Entry as Outgoing, Flight};
-use crate::transport::{Attempt, Inbound, Link, PublishError, RawDelivery, Route, SubscriptionChange};
+use crate::transport::{Acknowledgement, Attempt, Flow, Inbound, Link, PublishError, SubscriptionChange};
 use crate::{Error, ErrorKind, Result, SubscriptionId};
 
 /// Arrivals taken in a row before commands and acknowledgements get their turn.
 const BURST: usize = 64;
 
 pub(crate) struct Engine {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
-    link: LinkState,
+    pub(super) link: LinkState,
     /// Events sent and not yet acknowledged.
     flights: FuturesUnordered<Flight>,
     /// Those who wait for the present attempt to connect.
     connecting: Vec<oneshot::Sender<Result<()>>>,
     /// Those who wait for their subscription to be confirmed.
     subscribing: HashMap<SubscriptionId, (Arc<Entry>, SubscribeDone)>,
+    /// Whether the transport delivers only what it has credit for.
+    pub(super) credited: bool,
+    /// Counts connections, so that credit of an old one is not given to a new one.
+    pub(super) generation: u64,
 }
 
 /// Tells whoever subscribes.
@@ -39,6 +43,7 @@ type SubscribeDone = oneshot::Sender<Result<Arc<Entry>>>;
 
 impl Engine {
     pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) -> Self {
+        let credited = shared.transport.capabilities().flow == Flow::Credit;
         Self {
             shared,
             commands,
@@ -46,6 +51,8 @@ impl Engine {
             flights: FuturesUnordered::new(),
             connecting: Vec::new(),
             subscribing: HashMap::new(),
+            credited,
+            generation: 0,
         }
     }
 
@@ -54,6 +61,7 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         loop {
             self.reap_orphans();
+            self.return_credit();
             self.pump();
             let expiry = shared.outbox.expire(Instant::now());
             tokio::select! {
@@ -237,8 +245,11 @@ impl Engine {
         linked.up = true;
         count(&self.shared.counters.connections);
         self.shared.state.send_replace(ConnectionState::Connected);
-        let subscriptions = self.shared.registry.lock().len();
-        self.shared.report(Lifecycle::Connected { subscriptions });
+        let entries = self.shared.registry.lock().all();
+        for entry in &entries {
+            self.first_credit(entry);
+        }
+        self.shared.report(Lifecycle::Connected { subscriptions: entries.len() });
         for waiter in self.connecting.drain(..) {
             let _ = waiter.send(Ok(()));
         }
@@ -254,7 +265,7 @@ impl Engine {
 
     fn inbound(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Delivery(delivery) => self.deliver(&delivery),
+            Inbound::Delivery(delivery) => self.deliver(delivery),
             Inbound::Subscription { id, change: SubscriptionChange::Lost(error) } => self.lost(&id, error),
             Inbound::Subscription { id, change } => tracing::info!(%id, ?change, "subscription changed"),
             Inbound::Gap(gap) => self.shared.report(Lifecycle::Gap(gap)),
@@ -281,28 +292,6 @@ impl Engine {
         }
     }
 
-    fn deliver(&mut self, delivery: &RawDelivery) {
-        let event = &delivery.event;
-        count(&self.shared.counters.received);
-        if delivery.token.is_some() {
-            let message = "the transport asks for settlement, which this hub does not do";
-            let error = Error::new(ErrorKind::Unsupported, "settle", message);
-            self.shared.report(Lifecycle::Problem(Arc::new(error)));
-        }
-        tracing::trace!(id = event.id().map(tracing::field::display), topic = %event.topic(), "received");
-        let is_reply = self.shared.correlate(event);
-        let wanted = match &delivery.route {
-            Route::Match => self.shared.dispatch(event, delivery.attempt),
-            Route::Direct(id) => {
-                self.shared.dispatch_to(event, delivery.attempt, id, delivery.filter_is_exact)
-            }
-        };
-        // Replies are for whoever asked; few subscribe to them.
-        if !wanted && !is_reply {
-            count(&self.shared.counters.unmatched);
-        }
-    }
-
     fn lost(&mut self, id: &SubscriptionId, error: Error) {
         let error = Arc::new(error);
         if let Some(entry) = self.shared.registry.lock().remove(id) {
@@ -315,6 +304,7 @@ impl Engine {
         if let LinkState::Linked(linked) = &mut self.link {
             linked.up = false;
             linked.ready = false;
+            self.generation += 1;
         }
     }
 
@@ -344,6 +334,7 @@ impl Engine {
 
     fn drop_link(&mut self) {
         self.link = LinkState::None;
+        self.generation += 1;
         // Kept, and made with the next connection.
         for (_, (entry, done)) in self.subscribing.drain() {
             let _ = done.send(Ok(entry));
@@ -360,6 +351,9 @@ impl Engine {
                 if starting && let LinkState::Linked(linked) = &mut self.link {
                     linked.starting = linked.starting.saturating_sub(1);
                 }
+                if let (Some(entry), Ok(()), false) = (&entry, &outcome, starting) {
+                    self.first_credit(entry);
+                }
                 match (entry, outcome) {
                     (Some(entry), outcome) => self.subscribed(&entry, outcome),
                     // Without its inbox the hub gets no replies: better no link than a deaf one.
@@ -367,6 +361,14 @@ impl Engine {
                     (None, Ok(())) => {}
                 }
                 self.announce_if_up();
+            }
+            Answer::Settled { id, outcome, result } => {
+                self.settle_done();
+                self.settled(id, outcome, result);
+            }
+            Answer::LockLost { id, error } => {
+                self.settle_done();
+                self.settling_failed(id, error);
             }
             Answer::Unsubscribed { outcome, done } => {
                 if let Some(done) = done {
@@ -421,10 +423,7 @@ impl Engine {
         }
     }
 
-    fn landed(
-        &mut self,
-        landed: Option<(Outgoing, Result<crate::transport::Acknowledgement, PublishError>)>,
-    ) {
+    fn landed(&mut self, landed: Option<(Outgoing, Result<Acknowledgement, PublishError>)>) {
         let Some((outgoing, outcome)) = landed else { return };
         let outcome =
             outcome.and_then(|acknowledgement| match self.shared.dialect.acknowledged(&acknowledgement) {
@@ -451,7 +450,7 @@ impl Engine {
         }
         self.shared.tasks.close();
         let shared = Arc::clone(&self.shared);
-        while !(shared.tasks.is_empty() && shared.outbox.outstanding() == 0) {
+        while !(shared.tasks.is_empty() && shared.outbox.outstanding() == 0 && self.settling() == 0) {
             self.pump();
             let can_send = matches!(&self.link, LinkState::Linked(linked) if linked.up);
             if shared.tasks.is_empty() && !can_send {
@@ -469,6 +468,11 @@ impl Engine {
         if let LinkState::Linked(linked) = &mut self.link {
             linked.say_goodbye(deadline.saturating_duration_since(Instant::now())).await;
         }
+    }
+
+    /// Deliveries that are not settled yet.
+    fn settling(&self) -> usize {
+        if let LinkState::Linked(linked) = &self.link { linked.settling } else { 0 }
     }
 
     fn end(&mut self) {

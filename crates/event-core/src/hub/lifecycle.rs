@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::transport::Gap;
-use crate::{Error, SubscriptionId};
+use crate::{Error, EventId, SubscriptionId};
 
 /// The state of a hub's connection.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +112,13 @@ pub enum Lifecycle {
         /// What happened.
         error: Arc<Error>,
     },
+    /// A delivery could not be settled, or its lock could not be kept: it may come again.
+    SettleFailed {
+        /// The event's id.
+        id: Option<EventId>,
+        /// What happened.
+        error: Arc<Error>,
+    },
     /// Something arrived that could not be used, or an attempt to connect failed. The hub goes on.
     Problem(Arc<Error>),
     /// The hub was closed.
@@ -180,6 +187,12 @@ pub struct Stats {
     pub handler_failures: u64,
     /// Events dropped because a subscription's buffer was full.
     pub dropped: u64,
+    /// Deliveries completed with the service.
+    pub completed: u64,
+    /// Deliveries given back to the service.
+    pub abandoned: u64,
+    /// Deliveries that could not be settled, or whose lock could not be kept.
+    pub settle_failures: u64,
     /// Requests that wait for a reply now.
     pub open_requests: usize,
     /// Subscriptions now.
@@ -219,6 +232,9 @@ counters!(
     unconfirmed,
     handler_failures,
     dropped,
+    completed,
+    abandoned,
+    settle_failures,
     connections
 );
 

@@ -2,16 +2,18 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
-use crate::Result;
 use crate::dispatch::Entry;
+use crate::dispatch::settle::{Decided, Verdict};
 use crate::subscription::SubscriptionSpec;
-use crate::transport::{Inbound, Inbounds, Link, LinkSender};
+use crate::transport::{Inbound, Inbounds, Link, LinkSender, SettleToken, Settlement};
+use crate::{Error, ErrorKind, EventId, Result};
 
 /// The link, in its three states.
 pub(super) enum LinkState {
@@ -31,11 +33,15 @@ pub(super) struct Linked {
     pub(super) up: bool,
     /// The outbox waits for room in the link's window.
     pub(super) blocked: bool,
+    /// Deliveries that are not settled yet.
+    pub(super) settling: usize,
     pub(super) asks: FuturesUnordered<BoxFuture<'static, Answer>>,
 }
 
 /// What came of asking the link for something.
 pub(super) enum Answer {
+    Settled { id: Option<EventId>, outcome: Settlement, result: Result<()> },
+    LockLost { id: Option<EventId>, error: Error },
     Subscribed { entry: Option<Arc<Entry>>, starting: bool, outcome: Result<()> },
     Unsubscribed { outcome: Result<()>, done: Option<oneshot::Sender<Result<()>>> },
 }
@@ -49,6 +55,7 @@ impl Linked {
             starting: 0,
             up: false,
             blocked: false,
+            settling: 0,
             asks: FuturesUnordered::new(),
         }
     }
@@ -115,8 +122,15 @@ impl Linked {
         }));
     }
 
+    /// Keeps a delivery's lock until it is decided what becomes of it, and then settles it.
+    pub(super) fn keep(&mut self, kept: Kept, decided: Decided) {
+        self.settling += 1;
+        let tx = Arc::clone(&self.tx);
+        self.asks.push(Box::pin(kept.settle(tx, decided)));
+    }
+
     /// Flushes and closes, reading meanwhile.
-    pub(super) async fn say_goodbye(&mut self, limit: std::time::Duration) {
+    pub(super) async fn say_goodbye(&mut self, limit: Duration) {
         let tx = Arc::clone(&self.tx);
         let goodbye = async {
             let _ = tx.flush().await;
@@ -130,5 +144,63 @@ impl Linked {
             }
         })
         .await;
+    }
+}
+
+/// A delivery that is to be settled.
+pub(super) struct Kept {
+    pub(super) id: Option<EventId>,
+    pub(super) token: SettleToken,
+    pub(super) lock: Option<Duration>,
+    pub(super) max_processing: Duration,
+}
+
+impl Kept {
+    async fn settle(mut self, tx: Arc<dyn LinkSender>, mut decided: Decided) -> Answer {
+        if let Some(lock) = self.lock {
+            let renewing = self.renew(&*tx, lock);
+            tokio::select! {
+                biased;
+                verdict = &mut decided => return self.say(&*tx, verdict.ok()).await,
+                error = renewing => {
+                    // The service gives the event to somebody else. Whoever works on it is not stopped.
+                    return Answer::LockLost { id: self.id, error };
+                }
+            }
+        }
+        let verdict = decided.await.ok();
+        self.say(&*tx, verdict).await
+    }
+
+    /// Prolongs the lock at half of its time, until that fails or has gone on for too long.
+    async fn renew(&mut self, tx: &dyn LinkSender, lock: Duration) -> Error {
+        let mut worked = Duration::ZERO;
+        loop {
+            tokio::time::sleep(lock / 2).await;
+            worked += lock / 2;
+            if worked >= self.max_processing {
+                let message = format!(
+                    "no handler was done within {:?}; the lock is not prolonged any more",
+                    self.max_processing
+                );
+                return Error::new(ErrorKind::Timeout, "extend a lock", message);
+            }
+            if let Err(error) = tx.extend(&mut self.token).await {
+                return error;
+            }
+        }
+    }
+
+    async fn say(self, tx: &dyn LinkSender, verdict: Option<Verdict>) -> Answer {
+        // No verdict: whoever should have decided is gone.
+        let (outcome, done) = match verdict {
+            Some(verdict) => (verdict.outcome, Some(verdict.done)),
+            None => (Settlement::Abandon { delay: None }, None),
+        };
+        let result = tx.settle(self.token, outcome).await.map_err(|failed| failed.error);
+        if let Some(done) = done {
+            let _ = done.send(result.as_ref().copied().map_err(Error::duplicate));
+        }
+        Answer::Settled { id: self.id, outcome, result }
     }
 }

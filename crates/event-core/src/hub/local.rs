@@ -34,7 +34,13 @@ impl Shared {
             let Some(handler) = &entry.handler else {
                 // A stream gets the event, has nothing to return, and holds nobody back.
                 drop(ticket);
-                let _ = entry.lane.push(Job { event: event.clone(), attempt: 1, ticket: None });
+                let _ = entry.lane.push(Job {
+                    event: event.clone(),
+                    attempt: 1,
+                    ticket: None,
+                    share: None,
+                    credit: None,
+                });
                 continue;
             };
             if !ticket.turn().await {

@@ -1,6 +1,7 @@
 //! The hub engine: subscribe, publish, ask and answer over any transport.
 
 mod context;
+mod deliver;
 mod engine;
 mod lifecycle;
 mod link;
@@ -360,6 +361,13 @@ impl HubBuilder {
         self
     }
 
+    /// How long the lock of a delivery is prolonged while handlers work on it, on transports with locks. Default 5
+    /// minutes.
+    pub fn max_processing(mut self, limit: Duration) -> Self {
+        self.settings.max_processing = limit;
+        self
+    }
+
     /// The hub, not connected.
     ///
     /// # Errors
@@ -391,6 +399,7 @@ impl HubBuilder {
                 correlator: Arc::new(Correlator::default()),
                 commands,
                 orphans: Mutex::default(),
+                credits: Mutex::default(),
                 state: watch::Sender::new(ConnectionState::Idle),
                 lifecycle: broadcast::Sender::new(256),
                 counters: lifecycle::Counters::default(),

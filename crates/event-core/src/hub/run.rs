@@ -12,7 +12,9 @@ use super::shared::Shared;
 use crate::dispatch::Entry;
 use crate::dispatch::gate::Ticket;
 use crate::dispatch::lane::Job;
+use crate::dispatch::settle::Share;
 use crate::handler::BoxedHandler;
+use crate::transport::Settlement;
 use crate::{Error, ErrorKind, Event, RawJson, Result};
 
 /// Handles a subscription's events until it is closed or the hub stops.
@@ -47,11 +49,13 @@ async fn work(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler) 
 }
 
 /// One event through one handler: its turn, the handler, the reply.
-async fn handle(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler, job: Job) {
+async fn handle(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler, mut job: Job) {
+    let share = job.share.take();
     if let Some(ticket) = &job.ticket
         && !ticket.turn().await
     {
         entry.counters.skipped.fetch_add(1, Ordering::Relaxed);
+        share.and_then(Share::succeed);
         return;
     }
     let running = entry.lane.run();
@@ -61,11 +65,15 @@ async fn handle(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler
     match outcome {
         Ok(reply) => {
             entry.counters.handled.fetch_add(1, Ordering::Relaxed);
+            share.and_then(Share::succeed);
             if let Some(data) = reply {
                 shared.reply(entry, &job.event, data).await;
             }
         }
-        Err(error) => shared.handler_failed(entry, error),
+        Err(error) => {
+            share.and_then(|share| share.fail(Settlement::Abandon { delay: None }));
+            shared.handler_failed(entry, error);
+        }
     }
     if let Some(ticket) = &job.ticket {
         ticket.finish();

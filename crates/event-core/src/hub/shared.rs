@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::lifecycle::{ConnectionState, Counters, Lifecycle, Stats, count};
 use crate::correlator::{Correlator, Outcome};
 use crate::dialect::Dialect;
-use crate::dispatch::{self, Entry, Registry};
+use crate::dispatch::{self, Entry, Registry, Terms};
 use crate::outbox::Outbox;
 use crate::subscription::{Subscriber, SubscriptionSpec, Target};
 use crate::transport::Transport;
@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) subscribe_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) outbox_capacity: usize,
+    pub(crate) max_processing: Duration,
 }
 
 impl Default for Settings {
@@ -36,6 +37,7 @@ impl Default for Settings {
             subscribe_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
             outbox_capacity: 4096,
+            max_processing: Duration::from_secs(300),
         }
     }
 }
@@ -77,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) commands: mpsc::Sender<Command>,
     /// Subscriptions whose owner is gone, to be unsubscribed by the engine.
     pub(crate) orphans: Mutex<Vec<Orphan>>,
+    /// Credit that came back, with the generation of the link that it belongs to.
+    pub(crate) credits: Mutex<Vec<(u64, SubscriptionId)>>,
     pub(crate) state: watch::Sender<ConnectionState>,
     pub(crate) lifecycle: broadcast::Sender<Lifecycle>,
     pub(crate) counters: Counters,
@@ -104,20 +108,21 @@ impl Shared {
             Lifecycle::SlowConsumer { id, dropped } => tracing::warn!(%id, dropped, "slow consumer"),
             Lifecycle::HandlerFailed { id, error } => tracing::error!(%id, %error, "handler failed"),
             Lifecycle::ReplyFailed { id, error } => tracing::warn!(%id, %error, "reply failed"),
+            Lifecycle::SettleFailed { id, error } => tracing::warn!(?id, %error, "settling failed"),
             Lifecycle::Problem(error) => tracing::warn!(%error, "problem"),
             Lifecycle::Closed => tracing::debug!("closed"),
         }
         if let Some(event) = self.dialect.local(&change) {
-            self.dispatch(&event, 1);
+            self.dispatch(&event, |_| Terms::plain());
         }
         // Nobody listening is no failure.
         let _ = self.lifecycle.send(change);
     }
 
     /// Gives an event to everybody here who wants it; `false` when nobody does.
-    pub(crate) fn dispatch(&self, event: &Event, attempt: u32) -> bool {
+    pub(crate) fn dispatch(&self, event: &Event, terms: impl FnOnce(usize) -> Terms) -> bool {
         let matched = self.matching(event);
-        dispatch::enqueue(&matched, event, attempt, |entry| self.overflowed(entry));
+        dispatch::enqueue(&matched, event, terms(matched.len()), |entry| self.overflowed(entry));
         !matched.is_empty()
     }
 
@@ -125,7 +130,7 @@ impl Shared {
     pub(crate) fn dispatch_to(
         &self,
         event: &Event,
-        attempt: u32,
+        terms: impl FnOnce(usize) -> Terms,
         id: &SubscriptionId,
         filter_is_exact: bool,
     ) -> bool {
@@ -134,9 +139,9 @@ impl Shared {
             filter_is_exact
                 || (entry.expression.matches(event) && Target::of(event).includes(&entry.spec.subscriber))
         });
-        let Some(entry) = wanted else { return false };
-        dispatch::enqueue(&[entry], event, attempt, |entry| self.overflowed(entry));
-        true
+        let matched = wanted.as_slice();
+        dispatch::enqueue(matched, event, terms(matched.len()), |entry| self.overflowed(entry));
+        !matched.is_empty()
     }
 
     /// Those who want an event, smallest priority number first.

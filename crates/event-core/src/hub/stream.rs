@@ -4,16 +4,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
+use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::shared::{Orphan, Shared};
 use super::subscription::{SubscriptionStats, stats};
-use crate::dispatch::Entry;
 use crate::dispatch::gate::Ticket;
+use crate::dispatch::settle::Share;
+use crate::dispatch::{Credit, Entry};
 use crate::outbox::Receipt;
-use crate::{Event, RawJson, Result, SubscriptionId};
+use crate::transport::Settlement;
+use crate::{Error, ErrorKind, Event, RawJson, Result, SubscriptionId};
 
 /// The events of one subscription, in order. Dropping it unsubscribes.
 ///
@@ -74,6 +79,7 @@ impl Stream for EventStream {
                 };
                 let Some(delivery) = self.waiting.take() else { continue };
                 if !goes {
+                    delivery.take_share().and_then(Share::succeed);
                     self.entry.counters.skipped.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
@@ -91,6 +97,8 @@ impl Stream for EventStream {
                         event: job.event,
                         attempt: job.attempt,
                         ticket: job.ticket,
+                        share: Mutex::new(job.share),
+                        _credit: job.credit,
                     });
                 }
                 Some(Err(notice)) => return Poll::Ready(Some(Err(notice.duplicate()))),
@@ -116,6 +124,8 @@ pub struct Delivery {
     event: Event,
     attempt: u32,
     ticket: Option<Arc<Ticket>>,
+    share: Mutex<Option<Share>>,
+    _credit: Option<Arc<Credit>>,
 }
 
 impl Delivery {
@@ -124,7 +134,52 @@ impl Delivery {
         &self.event
     }
 
-    /// The event, without the rest. Larger priority numbers go ahead.
+    /// Says that the event is handled: the service may forget it. On transports without settlement it does
+    /// nothing. When several subscriptions work on the event, the last of them completes it.
+    ///
+    /// # Errors
+    ///
+    /// What the service answered; the event may then come again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the event is completed even if the future is dropped.
+    pub async fn ack(&self) -> Result<()> {
+        let settled = self.take_share().and_then(Share::succeed);
+        self.settled(settled).await
+    }
+
+    /// Says that the event could not be handled: the service delivers it again, after `delay` where it can. On
+    /// transports without settlement it does nothing. Dropping a delivery without a word does the same, without
+    /// a delay.
+    ///
+    /// # Errors
+    ///
+    /// What the service answered; the event comes again when its lock lapses.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Delivery::ack`].
+    pub async fn nack(&self, delay: Option<Duration>) -> Result<()> {
+        let settled = self.take_share().and_then(|share| share.fail(Settlement::Abandon { delay }));
+        self.settled(settled).await
+    }
+
+    fn take_share(&self) -> Option<Share> {
+        self.share.lock().take()
+    }
+
+    async fn settled(&self, settled: Option<oneshot::Receiver<Result<()>>>) -> Result<()> {
+        let Some(settled) = settled else { return Ok(()) };
+        settled.await.unwrap_or_else(|_| {
+            let message =
+                "the connection or the lock was lost before the delivery was settled; it comes again";
+            Err(Error::new(ErrorKind::Disconnected, "settle", message))
+        })
+    }
+
+    /// The event, without the rest. Larger priority numbers go ahead; unless it was settled before, the delivery
+    /// is abandoned.
     pub fn into_event(self) -> Event {
         self.event
     }

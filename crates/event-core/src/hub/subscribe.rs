@@ -70,6 +70,7 @@ pub struct Subscribe {
     concurrency: usize,
     gating: bool,
     require: Guarantee,
+    address: Option<String>,
     timeout: Duration,
 }
 
@@ -86,6 +87,7 @@ impl Subscribe {
             concurrency: 1,
             gating: false,
             require: Guarantee::default(),
+            address: None,
             timeout,
         }
     }
@@ -123,7 +125,8 @@ impl Subscribe {
         self
     }
 
-    /// How many events the handler may work on at the same time. Default 1, which keeps their order.
+    /// How many events the handler may work on at the same time. Default 1, which keeps their order. On transports
+    /// with credit it is also how many deliveries are asked for, for a stream too.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
@@ -139,6 +142,12 @@ impl Subscribe {
     /// The delivery guarantee that this subscription cannot do without. Default [`Guarantee::AtMostOnce`].
     pub fn require(mut self, guarantee: Guarantee) -> Self {
         self.require = guarantee;
+        self
+    }
+
+    /// Where the events are kept, on services with a queue for each subscription.
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
         self
     }
 
@@ -225,6 +234,7 @@ impl Subscribe {
             overflow,
             concurrency,
             require,
+            address,
             timeout,
             ..
         } = self;
@@ -252,6 +262,7 @@ impl Subscribe {
         shared.dialect.complete_subscriber(&mut subscriber);
         let mut spec = SubscriptionSpec::new(subscriber, Some(expression.clone()));
         spec.require = require;
+        spec.address = address;
         let spec_id = spec.id.clone();
         let lane = Arc::new(Lane::new(buffer, overflow, concurrency));
         let (done, outcome) = oneshot::channel();

@@ -14,4 +14,5 @@ mod hub_priority;
 mod hub_publish;
 mod hub_subscribe;
 mod seam;
+mod settlement;
 mod support;

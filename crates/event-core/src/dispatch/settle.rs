@@ -1,0 +1,127 @@
+//! Settling a delivery once, however many subscriptions work on it.
+//!
+//! Each of them holds a share. The first failure abandons the delivery, the last success completes it; a share
+//! that is dropped without a word is a failure.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::Result;
+use crate::transport::Settlement;
+
+/// What was decided, and who wants to hear how settling went.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) outcome: Settlement,
+    pub(crate) done: oneshot::Sender<Result<()>>,
+}
+
+/// The decision about one delivery; never arrives if it could not be made.
+pub(crate) type Decided = oneshot::Receiver<Verdict>;
+
+#[derive(Debug)]
+struct Settler {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    open: usize,
+    decide: Option<oneshot::Sender<Verdict>>,
+}
+
+/// One subscription's part in a delivery.
+#[derive(Debug)]
+pub(crate) struct Share(Option<Arc<Settler>>);
+
+/// Shares for so many subscriptions; none at all completes the delivery at once.
+pub(crate) fn shares(count: usize) -> (Vec<Share>, Decided) {
+    let (decide, decided) = oneshot::channel();
+    let settler = Arc::new(Settler { state: Mutex::new(State { open: count, decide: Some(decide) }) });
+    let shares = (0..count).map(|_| Share(Some(Arc::clone(&settler)))).collect();
+    if count == 0 {
+        settler.state.lock().decide(COMPLETE);
+    }
+    (shares, decided)
+}
+
+const COMPLETE: Settlement = Settlement::Complete;
+const ABANDON: Settlement = Settlement::Abandon { delay: None };
+
+impl State {
+    fn decide(&mut self, outcome: Settlement) -> Option<oneshot::Receiver<Result<()>>> {
+        let decide = self.decide.take()?;
+        let (done, settled) = oneshot::channel();
+        // Nobody listens any more when the link or the lock is lost: then `settled` fails, and says so.
+        let _ = decide.send(Verdict { outcome, done });
+        Some(settled)
+    }
+}
+
+impl Share {
+    /// This subscription is done with the delivery, and well. Tells how settling goes, if it was the last.
+    pub(crate) fn succeed(mut self) -> Option<oneshot::Receiver<Result<()>>> {
+        let settler = self.0.take()?;
+        let mut state = settler.state.lock();
+        state.open -= 1;
+        if state.open == 0 { state.decide(COMPLETE) } else { None }
+    }
+
+    /// This subscription could not handle the delivery. Tells how settling goes, if it was the first.
+    pub(crate) fn fail(mut self, outcome: Settlement) -> Option<oneshot::Receiver<Result<()>>> {
+        let settler = self.0.take()?;
+        settler.state.lock().decide(outcome)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(settler) = self.0.take() {
+            settler.state.lock().decide(ABANDON);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(mut decided: Decided) -> Option<Settlement> {
+        decided.try_recv().ok().map(|verdict| verdict.outcome)
+    }
+
+    #[test]
+    fn the_last_success_completes() {
+        let (mut shares, mut decided) = shares(2);
+        assert!(shares.pop().unwrap().succeed().is_none());
+        assert!(decided.try_recv().is_err());
+        assert!(shares.pop().unwrap().succeed().is_some());
+        assert_eq!(outcome(decided), Some(COMPLETE));
+    }
+
+    #[test]
+    fn the_first_failure_abandons_and_later_words_change_nothing() {
+        let (mut shares, decided) = shares(3);
+        let delay = Settlement::Abandon { delay: Some(std::time::Duration::from_secs(1)) };
+        assert!(shares.pop().unwrap().fail(delay).is_some());
+        assert!(shares.pop().unwrap().fail(ABANDON).is_none());
+        assert!(shares.pop().unwrap().succeed().is_none());
+        assert_eq!(outcome(decided), Some(delay));
+    }
+
+    #[test]
+    fn a_share_dropped_without_a_word_is_a_failure() {
+        let (some, decided) = shares(2);
+        drop(some);
+        assert_eq!(outcome(decided), Some(ABANDON));
+    }
+
+    #[test]
+    fn a_delivery_that_nobody_wants_is_complete() {
+        let (none, decided) = shares(0);
+        assert!(none.is_empty());
+        assert_eq!(outcome(decided), Some(COMPLETE));
+    }
+}
