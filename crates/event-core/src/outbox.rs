@@ -158,8 +158,8 @@ impl Outbox {
                     ErrorKind::Unconfirmed,
                     "publish",
                     format!(
-                        "the connection ended before the server acknowledged the event on \"{}\"; it may or may not \
-                         have arrived",
+                        "the server did not acknowledge the event on \"{}\" before the connection ended or its time \
+                         was up; it may or may not have arrived",
                         entry.event.topic()
                     ),
                 );

@@ -188,6 +188,11 @@ impl EventHub {
         self.hub.state()
     }
 
+    /// Waits until the state fits, and returns it; at the latest when the hub is closed. Cancel-safe.
+    pub async fn wait_for_state(&self, fits: impl FnMut(&ConnectionState) -> bool) -> ConnectionState {
+        self.hub.wait_for_state(fits).await
+    }
+
     /// Everything that happens to the hub from now on: connections, gaps, failures.
     pub fn lifecycle(&self) -> LifecycleStream {
         self.hub.lifecycle()

@@ -43,9 +43,10 @@ pub use session::{Session, SessionBuilder};
 
 pub use event_core::hub;
 pub use event_core::supervisor::ReconnectPolicy;
+pub use event_core::transport::Guarantee;
 pub use event_core::{
     ConnectionState, Context, Delivery, Error, ErrorKind, Event, EventBuilder, EventId, EventStream,
-    Expression, Field, IntoReply, Json, Lifecycle, Overflow, RawJson, Receipt, Resend, Result, Secret,
+    Expression, Field, IntoReply, Json, Lifecycle, Overflow, RawJson, Receipt, Resend, Result, Retry, Secret,
     Subscriber, Subscription, SubscriptionId, Topic,
 };
 pub use transport_ws::dial;

@@ -51,6 +51,9 @@ pub struct SessionBuilder {
     max_frame: Option<usize>,
     publish_timeout: Option<Duration>,
     request_timeout: Option<Duration>,
+    subscribe_timeout: Option<Duration>,
+    close_timeout: Option<Duration>,
+    outbox_capacity: Option<usize>,
     reconnect: Option<ReconnectPolicy>,
     dialer: Option<Box<dyn Dialer>>,
     tls: Tls,
@@ -74,6 +77,9 @@ impl Session {
             max_frame: None,
             publish_timeout: None,
             request_timeout: None,
+            subscribe_timeout: None,
+            close_timeout: None,
+            outbox_capacity: None,
             reconnect: None,
             dialer: None,
             tls: Tls::default(),
@@ -163,6 +169,24 @@ impl SessionBuilder {
         self
     }
 
+    /// How long a subscription waits for the server's confirmation. Default 30 s.
+    pub fn subscribe_timeout(mut self, timeout: Duration) -> Self {
+        self.subscribe_timeout = Some(timeout);
+        self
+    }
+
+    /// How long closing the hub may take. Default 5 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = Some(timeout);
+        self
+    }
+
+    /// How many events may wait to be sent or acknowledged; more wait for room. Default 4,096.
+    pub fn outbox_capacity(mut self, events: usize) -> Self {
+        self.outbox_capacity = Some(events);
+        self
+    }
+
     /// Pauses between connection attempts. Default: up to 0.5 s first, doubling up to 30 s, at random.
     pub fn reconnect(mut self, policy: ReconnectPolicy) -> Self {
         self.reconnect = Some(policy);
@@ -224,6 +248,15 @@ impl SessionBuilder {
         }
         if let Some(timeout) = self.request_timeout {
             builder = builder.request_timeout(timeout);
+        }
+        if let Some(timeout) = self.subscribe_timeout {
+            builder = builder.subscribe_timeout(timeout);
+        }
+        if let Some(timeout) = self.close_timeout {
+            builder = builder.close_timeout(timeout);
+        }
+        if let Some(events) = self.outbox_capacity {
+            builder = builder.outbox_capacity(events);
         }
         if let Some(policy) = self.reconnect {
             builder = builder.reconnect(policy);

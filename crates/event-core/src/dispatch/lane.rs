@@ -32,6 +32,8 @@ pub enum Overflow {
 pub(crate) struct Job {
     pub(crate) event: Event,
     pub(crate) attempt: u32,
+    /// Made by this hub for its own subscribers: answers go nowhere.
+    pub(crate) local: bool,
     pub(crate) ticket: Option<Arc<Ticket>>,
     /// On transports that ask for settlement.
     pub(crate) share: Option<Share>,
@@ -281,7 +283,7 @@ mod tests {
 
     fn job(n: usize) -> Job {
         let event = Event::builder("t").id(n.to_string()).build().unwrap();
-        Job { event, attempt: 1, ticket: None, share: None, credit: None }
+        Job { event, attempt: 1, local: false, ticket: None, share: None, credit: None }
     }
 
     async fn ids(lane: &Lane) -> Vec<String> {

@@ -136,6 +136,8 @@ impl Registry {
 pub(crate) struct Terms {
     /// 1 for a first delivery.
     pub(crate) attempt: u32,
+    /// See [`Job::local`].
+    pub(crate) local: bool,
     /// One for each subscription, on transports that ask for settlement.
     pub(crate) shares: Vec<Share>,
     /// On transports with credit.
@@ -143,9 +145,9 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// A first delivery with nothing to settle.
-    pub(crate) fn plain() -> Self {
-        Self { attempt: 1, ..Self::default() }
+    /// For an event of the hub's own making.
+    pub(crate) fn local() -> Self {
+        Self { attempt: 1, local: true, ..Self::default() }
     }
 }
 
@@ -189,6 +191,7 @@ pub(crate) fn enqueue(
         .map(|entry| Job {
             event: event.clone(),
             attempt: terms.attempt,
+            local: terms.local,
             ticket: gate.as_ref().map(|gate| gate.ticket(entry.priority)),
             share: shares.next(),
             credit: terms.credit.clone(),

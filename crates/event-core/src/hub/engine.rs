@@ -16,7 +16,9 @@ use super::run;
 use super::shared::{Command, Orphan, Shared, closed};
 use crate::dispatch::Entry;
 use crate::outbox::{Entry as Outgoing, Flight};
-use crate::transport::{Acknowledgement, Attempt, Flow, Inbound, Link, PublishError, SubscriptionChange};
+use crate::transport::{
+    Acknowledgement, Attempt, Flow, Gap, Inbound, Link, PublishError, SubscriptionChange,
+};
 use crate::{Error, ErrorKind, Result, SubscriptionId};
 
 /// Arrivals taken in a row before commands and acknowledgements get their turn.
@@ -36,6 +38,8 @@ pub(crate) struct Engine {
     pub(super) credited: bool,
     /// Counts connections, so that credit of an old one is not given to a new one.
     pub(super) generation: u64,
+    /// When events began to be missed, if the next connection must say so.
+    missing_since: Option<Instant>,
 }
 
 /// Tells whoever subscribes.
@@ -53,6 +57,7 @@ impl Engine {
             subscribing: HashMap::new(),
             credited,
             generation: 0,
+            missing_since: None,
         }
     }
 
@@ -245,6 +250,9 @@ impl Engine {
         linked.up = true;
         count(&self.shared.counters.connections);
         self.shared.state.send_replace(ConnectionState::Connected);
+        if let Some(since) = self.missing_since.take() {
+            self.shared.report(Lifecycle::Gap(Gap::new(since.elapsed())));
+        }
         let entries = self.shared.registry.lock().all();
         for entry in &entries {
             self.first_credit(entry);
@@ -268,7 +276,10 @@ impl Engine {
             Inbound::Delivery(delivery) => self.deliver(delivery),
             Inbound::Subscription { id, change: SubscriptionChange::Lost(error) } => self.lost(&id, error),
             Inbound::Subscription { id, change } => tracing::info!(%id, ?change, "subscription changed"),
-            Inbound::Gap(gap) => self.shared.report(Lifecycle::Gap(gap)),
+            Inbound::Gap(gap) => {
+                self.missing_since = None;
+                self.shared.report(Lifecycle::Gap(gap));
+            }
             Inbound::Interrupted(error) => {
                 self.down();
                 self.shared.report(Lifecycle::Disconnected { reason: Some(Arc::new(error)) });
@@ -293,6 +304,10 @@ impl Engine {
     }
 
     fn lost(&mut self, id: &SubscriptionId, error: Error) {
+        if self.shared.inbox.as_ref().is_some_and(|inbox| inbox.id == *id) {
+            // As on the first connection: better no link than a deaf one.
+            return self.failed(error);
+        }
         let error = Arc::new(error);
         if let Some(entry) = self.shared.registry.lock().remove(id) {
             entry.lane.fail(Arc::clone(&error));
@@ -302,6 +317,9 @@ impl Engine {
 
     fn down(&mut self) {
         if let LinkState::Linked(linked) = &mut self.link {
+            if linked.up {
+                self.missing_since = Some(Instant::now());
+            }
             linked.up = false;
             linked.ready = false;
             self.generation += 1;
@@ -333,6 +351,7 @@ impl Engine {
     }
 
     fn drop_link(&mut self) {
+        self.down();
         self.link = LinkState::None;
         self.generation += 1;
         // Kept, and made with the next connection.
@@ -390,14 +409,22 @@ impl Engine {
                     self.unsubscribe(&entry.id().clone(), None);
                 }
             }
-            (Ok(()), None) => {}
             (Err(error), Some((entry, done))) => {
-                self.shared.registry.lock().remove(entry.id());
+                if self.holds(&entry) {
+                    self.shared.registry.lock().remove(entry.id());
+                }
                 entry.lane.abandon();
                 let _ = done.send(Err(error));
             }
-            (Err(error), None) => self.lost(&entry.id().clone(), error),
+            // Another subscription may have the id by now.
+            (Err(error), None) if self.holds(entry) => self.lost(&entry.id().clone(), error),
+            (_, None) => {}
         }
+    }
+
+    /// Whether this very subscription is registered, and not another one of its id.
+    fn holds(&self, entry: &Arc<Entry>) -> bool {
+        self.shared.registry.lock().get(entry.id()).is_some_and(|held| Arc::ptr_eq(held, entry))
     }
 
     // ---- publishing -----------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ use crate::{Error, EventId, SubscriptionId};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// Not connected, and not trying: before the first connect, after a disconnect, or after a refusal that no
-    /// retry can help, which is then the reason.
+    /// Not connected, and not trying: before the first connect, or after a disconnect.
     #[default]
     Idle,
     /// The server refused for good, or the one attempt asked for failed. Connecting again is allowed.
@@ -129,7 +128,10 @@ pub enum Lifecycle {
 ///
 /// A reader that falls more than 256 reports behind is told how many it missed.
 #[derive(Debug)]
-pub struct LifecycleStream(pub(super) tokio::sync::broadcast::Receiver<Lifecycle>);
+pub struct LifecycleStream {
+    reports: tokio::sync::broadcast::Receiver<Lifecycle>,
+    ended: bool,
+}
 
 /// What a [`LifecycleStream`] yields.
 #[derive(Clone, Debug)]
@@ -142,11 +144,21 @@ pub enum Report {
 }
 
 impl LifecycleStream {
-    /// The next report; `None` when the hub is gone. Cancel-safe.
+    pub(super) fn new(reports: tokio::sync::broadcast::Receiver<Lifecycle>) -> Self {
+        Self { reports, ended: false }
+    }
+
+    /// The next report; `None` after [`Lifecycle::Closed`], which is the last one. Cancel-safe.
     pub async fn next(&mut self) -> Option<Report> {
         use tokio::sync::broadcast::error::RecvError;
-        match self.0.recv().await {
-            Ok(change) => Some(Report::Happened(change)),
+        if self.ended {
+            return None;
+        }
+        match self.reports.recv().await {
+            Ok(change) => {
+                self.ended = matches!(change, Lifecycle::Closed);
+                Some(Report::Happened(change))
+            }
             Err(RecvError::Lagged(missed)) => Some(Report::Missed(missed)),
             Err(RecvError::Closed) => None,
         }

@@ -37,6 +37,7 @@ impl Shared {
                 let _ = entry.lane.push(Job {
                     event: event.clone(),
                     attempt: 1,
+                    local: true,
                     ticket: None,
                     share: None,
                     credit: None,

@@ -269,9 +269,9 @@ impl EventHub {
         self.shared().state.subscribe()
     }
 
-    /// Everything that happens to the hub from now on.
+    /// Everything that happens to the hub from now on, up to [`Lifecycle::Closed`].
     pub fn lifecycle(&self) -> LifecycleStream {
-        LifecycleStream(self.shared().lifecycle.subscribe())
+        LifecycleStream::new(self.shared().lifecycle.subscribe())
     }
 
     /// Counters.

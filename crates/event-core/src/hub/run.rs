@@ -66,7 +66,7 @@ async fn handle(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler
         Ok(reply) => {
             entry.counters.handled.fetch_add(1, Ordering::Relaxed);
             share.and_then(Share::succeed);
-            if let Some(data) = reply {
+            if let Some(data) = reply.filter(|_| !job.local) {
                 shared.reply(entry, &job.event, data).await;
             }
         }

@@ -113,7 +113,7 @@ impl Shared {
             Lifecycle::Closed => tracing::debug!("closed"),
         }
         if let Some(event) = self.dialect.local(&change) {
-            self.dispatch(&event, |_| Terms::plain());
+            self.dispatch(&event, |_| Terms::local());
         }
         // Nobody listening is no failure.
         let _ = self.lifecycle.send(change);

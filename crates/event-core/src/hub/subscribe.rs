@@ -165,8 +165,8 @@ impl Subscribe {
     ///
     /// [`ErrorKind::InvalidExpression`], [`ErrorKind::Duplicate`] for an id in use, [`ErrorKind::Unsupported`]
     /// for a guarantee that the transport does not give, [`ErrorKind::Refused`] by the server,
-    /// [`ErrorKind::Timeout`] without its confirmation. On a hub that is not connected the subscription is
-    /// kept and made with the connection.
+    /// [`ErrorKind::Timeout`] without its confirmation. On a hub that is not connected and not connecting, the
+    /// subscription is kept and made with the connection; while a connection is being made, this waits for it.
     ///
     /// # Cancel safety
     ///

@@ -50,6 +50,7 @@ pub(super) fn heal<T: Transport + ?Sized>(
         shared,
         phase: Phase::Connecting { attempt: 1 },
         down_since: None,
+        was_up: false,
     };
     if let Some(link) = first {
         healer.adopt(link);
@@ -64,6 +65,8 @@ struct Healer<T: ?Sized> {
     phase: Phase,
     /// The last sign of life of the connection that broke; `None` before the first break.
     down_since: Option<Instant>,
+    /// Whether there has been a good connection.
+    was_up: bool,
     transport: Arc<T>,
 }
 
@@ -124,7 +127,7 @@ impl<T: Transport + ?Sized> Healer<T> {
                     };
                     match tried {
                         Ok(link) => self.adopt(link),
-                        Err(error) if error.is_transient() => {
+                        Err(error) if self.may_mend(&error) => {
                             self.phase = Phase::Down { attempt: attempt.saturating_add(1) };
                             return Some((Ok(Inbound::Problem(error)), self));
                         }
@@ -175,6 +178,7 @@ impl<T: Transport + ?Sized> Healer<T> {
         if !up.announced && up.subscribing.is_empty() {
             up.announced = true;
             self.shared.open.send_replace(true);
+            self.was_up = true;
             let resubscribed = up.confirmed;
             if let Some(since) = self.down_since {
                 // The gap first, then the news that it is over.
@@ -206,6 +210,16 @@ impl<T: Transport + ?Sized> Healer<T> {
         }
     }
 
+    /// Whether another attempt makes sense. A server that was good once may be in maintenance and answer anything;
+    /// only a refusal of who asks is for good.
+    fn may_mend(&self, error: &Error) -> bool {
+        let who = matches!(
+            error.kind(),
+            ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::InvalidCredentials
+        );
+        error.is_transient() || (self.was_up && !who)
+    }
+
     fn broke(&mut self, error: Error) -> Option<Result<Inbound>> {
         *self.shared.current.lock() = None;
         self.shared.open.send_replace(false);
@@ -217,7 +231,7 @@ impl<T: Transport + ?Sized> Healer<T> {
             self.phase = Phase::Ended;
             return None;
         }
-        if error.is_transient() {
+        if self.may_mend(&error) {
             self.phase = Phase::Down { attempt: 1 };
             Some(Ok(Inbound::Interrupted(error)))
         } else {

@@ -152,9 +152,12 @@ impl LinkSender for SupervisedSender {
         let (waiter, confirmed) = oneshot::channel();
         self.0.book.lock().add(spec.clone(), waiter);
         self.0.changed.notify_one();
-        match confirmed.await {
-            Ok(outcome) => outcome,
-            Err(_) => {
+        tokio::select! {
+            biased;
+            outcome = confirmed => outcome.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Disconnected, "subscribe", "it was given up before the server confirmed"))
+            }),
+            () = self.0.closed.cancelled() => {
                 Err(Error::new(ErrorKind::Disconnected, "subscribe", "the link was closed before it could"))
             }
         }

@@ -303,3 +303,53 @@ async fn a_subscribe_interrupted_by_a_disconnect_is_kept_for_the_next_connection
     bus.inject(&event("t"));
     stream.next().await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_id_given_up_twice_leaves_nothing_on_the_server() {
+    let bus = MemoryHub::new();
+    bus.refuse_connections(Some((ErrorKind::Unreachable, "down")));
+    let hub = EventHub::builder(bus.transport()).connect_lazy().unwrap();
+    for _ in 0..2 {
+        let late = hub.subscribe("topic=t").id("x").timeout(Duration::from_secs(3)).stream().await;
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    bus.refuse_connections(None);
+    hub.wait_for_state(ConnectionState::is_connected).await;
+    // A round trip: everything asked before is done.
+    hub.publish(event("t")).await.unwrap();
+    assert_eq!((hub.stats().subscriptions, bus.subscriptions()), (0, 1), "the inbox alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_good_and_answers_nonsense_is_tried_again_but_not_one_that_refuses_the_key() {
+    let (bus, hub) = one_hub().await;
+    bus.refuse_connections(Some((ErrorKind::Protocol, "a maintenance page")));
+    bus.cut();
+    hub.wait_for_state(|state| matches!(state, ConnectionState::Reconnecting { attempt: 3.., .. })).await;
+    bus.refuse_connections(Some((ErrorKind::Unauthenticated, "key revoked")));
+    let state = hub.wait_for_state(|state| matches!(state, ConnectionState::Failed { .. })).await;
+    assert!(state.to_string().contains("key revoked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_whatever_ended_the_connection() {
+    let (bus, hub) = one_hub().await;
+    let mut lifecycle = hub.lifecycle();
+    hub.disconnect().await;
+    tokio::time::sleep(Duration::from_secs(7)).await; // paused
+    hub.connect().await.unwrap();
+    bus.refuse_connections(Some((ErrorKind::Unauthenticated, "key revoked")));
+    bus.cut();
+    hub.wait_for_state(|state| matches!(state, ConnectionState::Failed { .. })).await;
+    tokio::time::sleep(Duration::from_secs(9)).await; // paused
+    bus.refuse_connections(None);
+    hub.connect().await.unwrap();
+    hub.close().await;
+    let mut gaps = Vec::new();
+    while let Some(report) = lifecycle.next().await {
+        if let Report::Happened(Lifecycle::Gap(gap)) = report {
+            gaps.push(gap.lasted.as_secs());
+        }
+    }
+    assert!(gaps.len() == 2 && gaps[0] == 7 && (9..=10).contains(&gaps[1]), "{gaps:?}");
+}
