@@ -142,5 +142,5 @@ impl Drop for Ticket {
 }
 
 #[cfg(test)]
-#[path = "gate_tests.rs"]
+#[path = "tests/gate.rs"]
 mod tests;

@@ -333,5 +333,5 @@ impl Hasher for Ready {
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
+#[path = "tests/index.rs"]
 mod tests;

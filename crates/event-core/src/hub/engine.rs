@@ -193,6 +193,7 @@ impl Engine {
         for orphan in orphans {
             let gone = match &orphan {
                 Orphan::Stream(_) => true,
+                Orphan::Ended(entry) => self.holds(entry),
                 // It may have been confirmed, or refused, at the last moment.
                 Orphan::Subscribing(id) => self.subscribing.get(id).is_some_and(|(_, done)| done.is_closed()),
             };

@@ -55,6 +55,8 @@ pub(crate) enum Command {
 pub(crate) enum Orphan {
     /// Its stream was dropped.
     Stream(SubscriptionId),
+    /// It was ended without waiting.
+    Ended(Arc<Entry>),
     /// Whoever subscribed stopped waiting for the confirmation.
     Subscribing(SubscriptionId),
 }
@@ -63,6 +65,7 @@ impl Orphan {
     pub(crate) fn id(&self) -> &SubscriptionId {
         match self {
             Self::Stream(id) | Self::Subscribing(id) => id,
+            Self::Ended(entry) => entry.id(),
         }
     }
 }

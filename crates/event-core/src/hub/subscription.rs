@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::shared::Shared;
+use super::shared::{Orphan, Shared};
 use crate::dispatch::Entry;
 use crate::subscription::Subscriber;
 use crate::{Expression, Result, SubscriptionId};
@@ -43,6 +43,12 @@ impl Subscription {
     /// Its counters.
     pub fn stats(&self) -> SubscriptionStats {
         stats(&self.entry)
+    }
+
+    /// Ends the subscription as [`Subscription::unsubscribe`] does, without waiting: for where nothing can be awaited.
+    pub fn cancel(&self) {
+        self.entry.lane.abandon();
+        self.shared.orphan(Orphan::Ended(Arc::clone(&self.entry)));
     }
 
     /// Ends the subscription: no handler starts any more, events that wait are thrown away, a handler at work

@@ -112,6 +112,18 @@ async fn an_explicit_unsubscribe_is_confirmed() {
 }
 
 #[tokio::test]
+async fn a_cancelled_subscription_ends_and_its_id_is_free_again() {
+    let (bus, hub) = one_hub().await;
+    let first = hub.subscribe("topic=a").id("x").handle(async |_event: Event| {}).await.unwrap();
+    first.cancel();
+    let second = hub.subscribe("topic=a").id("x").handle(async |_event: Event| {}).await.unwrap();
+    // The second one is another, which the first does not end.
+    first.cancel();
+    hub.publish(event("a")).await.unwrap();
+    assert_eq!((hub.stats().subscriptions, bus.subscriptions(), second.id().as_str()), (1, 2, "x"));
+}
+
+#[tokio::test]
 async fn an_id_in_use_or_the_hubs_own_is_refused() {
     let (_bus, hub) = one_hub().await;
     hub.subscribe("topic=a").id("mine").handle(async |_event: Event| {}).await.unwrap();
