@@ -7,18 +7,24 @@ use event_core::Secret;
 
 use crate::Emulator;
 use crate::error::{Error, ErrorKind};
-use crate::ftrack::{Config, Policy, Users};
+use crate::ftrack::{Config, Users};
+use crate::imodelhub;
+use crate::origin::Policy;
 
 const MIB: usize = 1024 * 1024;
 
-/// Sets up an [`Emulator`]; made by [`Emulator::builder`].
+/// Sets up an [`Emulator`]; made by [`Emulator::builder`]. Settings without a service in their text are for both.
 ///
 /// Durations may be fractions of a second, for tests. The handshake announces whole seconds, rounded up.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `start`"]
 pub struct Builder {
     config: Config,
+    pub(crate) imodelhub: imodelhub::Config,
+    policy: Policy,
     allow_remote: bool,
+    with_ftrack: bool,
+    pub(crate) with_imodelhub: bool,
     invalid: Option<String>,
 }
 
@@ -40,12 +46,26 @@ impl Builder {
             max_connections: 16_384,
             max_subscriptions: 1_000_000,
         };
-        Self { config, allow_remote: false, invalid: None }
+        Self {
+            config,
+            imodelhub: imodelhub::Config::default(),
+            policy: Policy::default(),
+            allow_remote: false,
+            with_ftrack: true,
+            with_imodelhub: true,
+            invalid: None,
+        }
     }
 
     /// Where the ftrack side listens. Default: `127.0.0.1`, a free port.
     pub fn ftrack_addr(mut self, address: SocketAddr) -> Self {
         self.config.address = address;
+        self
+    }
+
+    /// Does not listen for ftrack clients; [`Emulator::ftrack_url`] leads nowhere then.
+    pub fn without_ftrack(mut self) -> Self {
+        self.with_ftrack = false;
         self
     }
 
@@ -126,7 +146,7 @@ impl Builder {
     /// that came from this machine, on any port.
     pub fn allow_origin(mut self, origin: impl AsRef<str>) -> Self {
         let origin = origin.as_ref();
-        if self.config.policy.allow_origin(origin).is_none() {
+        if self.policy.allow_origin(origin).is_none() {
             self.refuse(format!("{origin:?} is not an origin such as \"https://tool.example.com\""));
         }
         self
@@ -136,7 +156,7 @@ impl Builder {
     /// `localhost` and loopback addresses. Pages of that host are let in too.
     pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {
         let host = host.as_ref();
-        if self.config.policy.allow_host(host).is_none() {
+        if self.policy.allow_host(host).is_none() {
             self.refuse(format!("{host:?} is not a host name; give it without scheme and port"));
         }
         self
@@ -167,8 +187,16 @@ impl Builder {
         if let Some(message) = self.invalid {
             return Err(Error::new(ErrorKind::InvalidSetting, message));
         }
-        let address = self.config.address;
-        if !address.ip().is_loopback() {
+        self.config.policy = self.policy_at(self.config.address, self.with_ftrack)?;
+        self.imodelhub.policy = self.policy_at(self.imodelhub.address, self.with_imodelhub)?;
+        let ftrack = (self.config, self.with_ftrack);
+        Emulator::with_config(ftrack, (self.imodelhub, self.with_imodelhub)).await
+    }
+
+    /// Who may come in at an address, if a service may listen there at all.
+    fn policy_at(&self, address: SocketAddr, used: bool) -> Result<Policy, Error> {
+        let mut policy = self.policy.clone();
+        if used && !address.ip().is_loopback() {
             if !self.allow_remote {
                 return Err(Error::new(
                     ErrorKind::NotLoopback,
@@ -177,25 +205,25 @@ impl Builder {
                     ),
                 ));
             }
-            self.config.policy.allow_any_address();
+            policy.allow_any_address();
         }
-        Emulator::with_config(self.config).await
+        Ok(policy)
     }
 
-    fn positive(&mut self, duration: Duration, name: &str) {
+    pub(crate) fn positive(&mut self, duration: Duration, name: &str) {
         if duration.is_zero() {
             self.refuse(format!("{name} is zero; give it a positive duration"));
         }
     }
 
-    fn at_least_one(&mut self, number: usize, name: &str) {
+    pub(crate) fn at_least_one(&mut self, number: usize, name: &str) {
         if number == 0 {
             self.refuse(format!("{name} is zero; give it a positive number"));
         }
     }
 
     /// Remembers the first thing that is wrong.
-    fn refuse(&mut self, message: impl Into<String>) {
+    pub(crate) fn refuse(&mut self, message: impl Into<String>) {
         self.invalid.get_or_insert(message.into());
     }
 }

@@ -10,16 +10,48 @@ use tokio::sync::Mutex;
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::ftrack::{Config, Hub, Server};
+use crate::imodelhub;
 use crate::state::{ConnectionInfo, Published, State, Stats};
 
-/// A running event hub. Dropping it closes the port at once, and ends every connection and task soon after.
+/// Running event hubs: the ftrack side and the iModelHub side, each on its own port.
+///
+/// What has no service in its name is about the ftrack side. Dropping the emulator closes the ports at once, and ends every connection and task soon after.
 ///
 /// Methods take `&self`; share it in an `Arc` if several tasks need it.
 #[derive(Debug)]
 pub struct Emulator {
     hub: Arc<Hub>,
+    pub(crate) imodelhub: Arc<imodelhub::Hub>,
     address: SocketAddr,
-    server: Mutex<Option<Server>>,
+    pub(crate) imodelhub_address: SocketAddr,
+    with: Services,
+    servers: Mutex<Servers>,
+}
+
+/// Which services listen.
+#[derive(Clone, Copy, Debug)]
+struct Services {
+    ftrack: bool,
+    imodelhub: bool,
+}
+
+/// Those that do just now.
+#[derive(Debug, Default)]
+struct Servers {
+    ftrack: Option<Server>,
+    imodelhub: Option<imodelhub::Server>,
+}
+
+impl Servers {
+    async fn stop(&mut self) {
+        let (ftrack, imodelhub) = (self.ftrack.take(), self.imodelhub.take());
+        if let Some(server) = ftrack {
+            server.stop().await;
+        }
+        if let Some(server) = imodelhub {
+            server.stop().await;
+        }
+    }
 }
 
 impl Emulator {
@@ -41,11 +73,39 @@ impl Emulator {
         Builder::new()
     }
 
-    pub(crate) async fn with_config(config: Config) -> Result<Self, Error> {
-        let address = config.address;
-        let hub = Hub::new(config);
-        let server = Server::start(Arc::clone(&hub), address).await?;
-        Ok(Self { hub, address: server.address, server: Mutex::new(Some(server)) })
+    pub(crate) async fn with_config(
+        (ftrack, with_ftrack): (Config, bool),
+        (imodelhub, with_imodelhub): (imodelhub::Config, bool),
+    ) -> Result<Self, Error> {
+        let mut emulator = Self {
+            address: ftrack.address,
+            imodelhub_address: imodelhub.address,
+            hub: Hub::new(ftrack),
+            imodelhub: imodelhub::Hub::new(imodelhub),
+            with: Services { ftrack: with_ftrack, imodelhub: with_imodelhub },
+            servers: Mutex::default(),
+        };
+        let servers = emulator.listen().await?;
+        if let Some(server) = &servers.ftrack {
+            emulator.address = server.address;
+        }
+        if let Some(server) = &servers.imodelhub {
+            emulator.imodelhub_address = server.address;
+        }
+        *emulator.servers.get_mut() = servers;
+        Ok(emulator)
+    }
+
+    async fn listen(&self) -> Result<Servers, Error> {
+        let mut servers = Servers::default();
+        if self.with.ftrack {
+            servers.ftrack = Some(Server::start(Arc::clone(&self.hub), self.address).await?);
+        }
+        if self.with.imodelhub {
+            let hub = Arc::clone(&self.imodelhub);
+            servers.imodelhub = Some(imodelhub::Server::start(hub, self.imodelhub_address).await?);
+        }
+        Ok(servers)
     }
 
     /// The server URL to give to a client, such as `http://127.0.0.1:41234`. It stays the same over restarts.
@@ -108,36 +168,32 @@ impl Emulator {
         self.hub.cut_all()
     }
 
-    /// Closes the port and every connection, without a word, and returns when no task is left. The address is kept
-    /// for [`Emulator::restart`]. Stopping twice is fine.
+    /// Closes the ports and every connection, without a word, and returns when no task is left. The addresses are
+    /// kept for [`Emulator::restart`]. Stopping twice is fine.
     ///
     /// # Cancel safety
     ///
     /// A dropped future leaves the emulator stopped, or as it was if it was not polled.
     pub async fn stop(&self) {
-        let server = self.server.lock().await.take();
-        if let Some(server) = server {
-            server.stop().await;
-        }
+        self.servers.lock().await.stop().await;
     }
 
-    /// Stops, if it runs, and starts again on the same port with nothing in memory but the counters: no handshake,
-    /// no subscription, no event id.
+    /// Stops, if it runs, and starts again on the same ports. The ftrack side has nothing in memory but the counters
+    /// then: no handshake, no subscription, no event id. The iModelHub side keeps subscriptions, queues and tokens,
+    /// as the real broker does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AddressInUse`](crate::ErrorKind::AddressInUse) when another program took the port meanwhile;
+    /// [`ErrorKind::AddressInUse`](crate::ErrorKind::AddressInUse) when another program took a port meanwhile;
     /// the emulator is stopped then, and restarting can be tried again.
     ///
     /// # Cancel safety
     ///
     /// A dropped future leaves the emulator stopped or restarted.
     pub async fn restart(&self) -> Result<(), Error> {
-        let mut server = self.server.lock().await;
-        if let Some(old) = server.take() {
-            old.stop().await;
-        }
-        *server = Some(Server::start(Arc::clone(&self.hub), self.address).await?);
+        let mut servers = self.servers.lock().await;
+        servers.stop().await;
+        *servers = self.listen().await?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// Why an emulator did not start, or would not take an event. The message says what to do about it.
+/// Why an emulator did not start, or would not take an event or a fault. The message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -27,6 +27,8 @@ pub enum ErrorKind {
     InvalidSetting,
     /// An event to publish that only a connected client can send.
     InvalidEvent,
+    /// A fault that cannot be.
+    InvalidFault,
 }
 
 impl Error {

@@ -39,6 +39,10 @@ mod builder;
 mod emulator;
 mod error;
 mod ftrack;
+mod guard;
+pub mod imodelhub;
+mod origin;
+mod server;
 mod state;
 
 pub use builder::Builder;

@@ -1,4 +1,4 @@
-//! The event hub emulator as a program.
+//! The event hub emulators as a program.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -9,18 +9,24 @@ use clap::Parser;
 use event_core::Secret;
 use hub_emulator::Emulator;
 
-/// An event hub for tests and demos: serves ftrack's official clients without an account.
+/// Event hubs for tests and demos: serve the official clients of ftrack and iModelHub without an account.
 ///
-/// Prints one line of JSON with its URL when it is ready, and runs until Ctrl-C or SIGTERM.
+/// Prints one line of JSON with the URLs when it is ready, and runs until Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    ftrack: SocketAddr,
-    /// A user that may connect; repeat it for several. Without any, every name and key are accepted.
+    /// Where to serve ftrack clients; port 0 takes a free one. This is what is served when nothing is asked for.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    ftrack: Option<SocketAddr>,
+    /// Where to serve iModelHub clients; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    imodelhub: Option<SocketAddr>,
+    /// An ftrack user that may connect; repeat it for several. Without any, every name and key are accepted.
     #[arg(long, value_name = "NAME:KEY", value_parser = user)]
     user: Vec<User>,
+    /// An iModelHub access token that is good; repeat it for several. Without any, every token is accepted.
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    access_token: Vec<Secret>,
     /// A web origin that may connect, besides pages of this machine.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -49,14 +55,20 @@ fn user(text: &str) -> Result<User, &'static str> {
     }
 }
 
+fn token(text: &str) -> Result<Secret, &'static str> {
+    if text.is_empty() { Err("a token is not empty") } else { Ok(text.into()) }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let args = Args::parse();
-    if args.allow_remote && !args.ftrack.ip().is_loopback() {
-        tracing::warn!(address = %args.ftrack, "other machines can connect: no encryption, open admin routes");
+    for address in args.ftrack.iter().chain(&args.imodelhub).filter(|address| !address.ip().is_loopback()) {
+        if args.allow_remote {
+            tracing::warn!(%address, "other machines can connect: no encryption, open admin routes");
+        }
     }
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,7 +80,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let mut builder = Emulator::builder().ftrack_addr(args.ftrack).allow_remote(args.allow_remote);
+    let mut builder = Emulator::builder().allow_remote(args.allow_remote);
+    let with_ftrack = args.ftrack.is_some() || args.imodelhub.is_none();
+    builder = match args.ftrack {
+        Some(address) => builder.ftrack_addr(address),
+        None if with_ftrack => builder,
+        None => builder.without_ftrack(),
+    };
+    builder = match args.imodelhub {
+        Some(address) => builder.imodelhub_addr(address),
+        None => builder.without_imodelhub(),
+    };
+    builder = args.access_token.into_iter().fold(builder, hub_emulator::Builder::access_token);
     for User { name, key } in args.user {
         builder = builder.user(name, key);
     }
@@ -78,7 +101,14 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let end = end_signal()?;
     let mut out = std::io::stdout();
     // A reader that went away is no reason to stop.
-    let _ = writeln!(out, "{}", serde_json::json!({"ftrack": emulator.ftrack_url()}));
+    let mut urls = serde_json::Map::new();
+    if with_ftrack {
+        urls.insert("ftrack".to_owned(), emulator.ftrack_url().into());
+    }
+    if args.imodelhub.is_some() {
+        urls.insert("imodelhub".to_owned(), emulator.imodelhub_url().into());
+    }
+    let _ = writeln!(out, "{}", serde_json::Value::Object(urls));
     let _ = out.flush();
     end.await;
     tracing::info!("stopping");

@@ -13,6 +13,7 @@ use futures_core::Stream;
 use futures_util::Sink;
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -227,6 +228,10 @@ impl Shell {
             }
             Some(Ok(_)) => session.handle_activity(now),
             Some(Err(WsError::Capacity(_))) => session.handle_too_large(now),
+            // The end of the stream: `socket.io` 0.9.19 leaves without a close frame.
+            Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+                session.handle_eof(now);
+            }
             Some(Err(WsError::Protocol(_) | WsError::Utf8(_) | WsError::AttackAttempt)) => {
                 session.handle_broken_framing(now);
             }

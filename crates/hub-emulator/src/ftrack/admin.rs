@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use event_core::Event;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::http::Site;
+use crate::guard::{json, refuse};
 
 /// `GET /admin/state`.
 pub(super) async fn state(State(site): State<Arc<Site>>) -> Response {
     let (state, connections) = (site.hub.state(), site.hub.connections());
-    answer(StatusCode::OK, &json!({"state": state, "connections": connections}))
+    json(StatusCode::OK, &serde_json::json!({"state": state, "connections": connections}))
 }
 
 /// `POST /admin/ftrack/publish`: the body is an event.
@@ -24,7 +24,7 @@ pub(super) async fn publish(State(site): State<Arc<Site>>, body: Bytes) -> Respo
         .map_err(|error| error.to_string())
         .and_then(|event| site.hub.publish(&event).map_err(|error| error.to_string()));
     match published {
-        Ok(published) => answer(StatusCode::OK, &json!(published)),
+        Ok(published) => json(StatusCode::OK, &serde_json::json!(published)),
         Err(message) => refuse(&message),
     }
 }
@@ -50,13 +50,5 @@ pub(super) async fn disconnect(State(site): State<Arc<Site>>, body: Bytes) -> Re
         Ok(Disconnect { how: How::Cut }) => site.hub.cut_all(),
         Err(_) => return refuse(r#"the body is {"how":"packet"} or {"how":"cut"}"#),
     };
-    answer(StatusCode::OK, &json!({"disconnected": disconnected}))
-}
-
-fn refuse(message: &str) -> Response {
-    answer(StatusCode::BAD_REQUEST, &json!({"error": message}))
-}
-
-fn answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+    json(StatusCode::OK, &serde_json::json!({"disconnected": disconnected}))
 }

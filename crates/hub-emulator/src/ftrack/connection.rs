@@ -25,7 +25,7 @@ use transport_ws::packet::{Advice, Packet, PacketId, Reason};
 use super::hub::{Cut, Hub};
 use super::link::{Attached, Signals};
 use super::router::{ConnectionId, EVENT_NAME};
-use super::server::Tasks;
+use crate::server::Tasks;
 
 /// How long a client that is put out has to read what is left, and to close its own side.
 const LINGER: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri, Version};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use event_core::Secret;
@@ -17,12 +17,12 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::hub::{HandshakeRefused, Hub};
-use super::server::Tasks;
 use super::{admin, connection};
+use crate::guard::{Guard, guard, text};
+use crate::server::Tasks;
 
 const USER_HEADER: &str = "ftrack-user";
 const KEY_HEADER: &str = "ftrack-api-key";
-const FETCH_SITE: &str = "sec-fetch-site";
 
 /// What the request handlers share.
 pub(super) struct Site {
@@ -33,6 +33,13 @@ pub(super) struct Site {
 /// All routes.
 pub(super) fn site(hub: Arc<Hub>, tasks: Tasks) -> Router {
     let max_body = hub.config.max_frame;
+    let counting = Arc::clone(&hub);
+    let doorkeeper = Arc::new(Guard {
+        policy: hub.config.policy.clone(),
+        methods: "GET, POST",
+        headers: "content-type, ftrack-user, ftrack-api-key",
+        refused: Box::new(move || counting.count(|stats| stats.foreign_requests += 1)),
+    });
     let site = Arc::new(Site { hub, tasks });
     Router::new()
         .route("/", get(about))
@@ -45,48 +52,8 @@ pub(super) fn site(hub: Arc<Hub>, tasks: Tasks) -> Router {
         .route("/admin/ftrack/publish", post(admin::publish))
         .route("/admin/ftrack/disconnect", post(admin::disconnect))
         .layer(DefaultBodyLimit::max(max_body))
-        .layer(from_fn_with_state(Arc::clone(&site), guard))
+        .layer(from_fn_with_state(doorkeeper, guard))
         .with_state(site)
-}
-
-/// Keeps web pages of other sites out, and tells browsers that the admitted ones may read the answer.
-async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let policy = &site.hub.config.policy;
-    let headers = request.headers();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = headers.get(header::ORIGIN).cloned();
-    let admitted = host.is_some_and(|host| policy.admits_host(host))
-        && match &origin {
-            Some(origin) => origin.to_str().is_ok_and(|origin| policy.admits_origin(origin)),
-            // A script or image element of a foreign page sends no Origin.
-            None => headers.get(FETCH_SITE).is_none_or(|from| from != "cross-site"),
-        };
-    if !admitted {
-        site.hub.count(|stats| stats.foreign_requests += 1);
-        tracing::warn!(?host, ?origin, "refused a request from a foreign web page");
-        return text(
-            StatusCode::FORBIDDEN,
-            "This emulator answers programs and pages of its own machine only; \
-             allow the Origin or the Host when you start it.\n",
-        );
-    }
-    let preflight =
-        request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight { preflight_answer() } else { next.run(request).await };
-    if let Some(origin) = origin {
-        let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    }
-    response
-}
-
-fn preflight_answer() -> Response {
-    let allow = "content-type, ftrack-user, ftrack-api-key";
-    let headers =
-        [(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"), (header::ACCESS_CONTROL_ALLOW_HEADERS, allow)];
-    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 async fn about() -> Response {
@@ -217,8 +184,4 @@ fn websocket_accept(request: &Request) -> Option<HeaderValue> {
 fn socket(upgraded: hyper::upgrade::Upgraded) -> Option<(TcpStream, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
-}
-
-pub(super) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain")], body.into()).into_response()
 }

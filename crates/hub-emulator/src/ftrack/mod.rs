@@ -1,8 +1,8 @@
 //! The ftrack side.
 //!
-//! `router` decides who gets what, `origin` and `users` who may come in; `hub` is what all connections share;
-//! `http` answers requests, `connection` is the life of one websocket and `link` the queue between the two;
-//! `server` owns the listening socket and every task.
+//! `router` decides who gets what, `users` who may come in; `hub` is what all connections share; `http` answers
+//! requests, `connection` is the life of one websocket and `link` the queue between the two; `server` owns the
+//! listening socket and every task.
 
 mod admin;
 mod connection;
@@ -10,7 +10,6 @@ mod envelope;
 mod http;
 mod hub;
 mod link;
-mod origin;
 mod repeats;
 mod router;
 mod server;
@@ -19,8 +18,9 @@ mod users;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::origin::Policy;
+
 pub(crate) use hub::Hub;
-pub(crate) use origin::Policy;
 pub(crate) use server::Server;
 pub(crate) use users::Users;
 

@@ -1,10 +1,12 @@
-//! The emulator over real sockets, in real time: waiting is on conditions, never for a while.
+//! The emulator over real sockets, in real time; and its iModelHub side in paused time too. Waiting is on conditions,
+//! never for a while.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers may panic")]
 
 mod admin;
 mod ends;
 mod handshake;
+mod imodelhub;
 mod lifecycle;
 mod packets;
 mod pages;

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod events_recorded;
 mod handshake_random;
 mod handshake_table;
 mod packet_random;
@@ -18,3 +19,4 @@ mod session_recorded;
 mod session_table;
 mod shell;
 mod support;
+mod tls;

@@ -338,6 +338,15 @@ async fn every_way_to_end_is_told_and_open_publishes_stay_unconfirmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_connection_that_just_ends_is_lost_and_not_broken() {
+    let (server, builder) = Server::new();
+    let (mut link, socket) = connected(builder, &server).await;
+    drop(socket);
+    let error = link.rx.next().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Disconnected, "the connection ended"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_sends_what_is_queued_and_then_a_polite_close() {
     let (server, builder) = Server::new();
     let (mut link, mut socket) = connected(builder, &server).await;

@@ -1,0 +1,25 @@
+//! The facade end to end: sessions over loopback sockets, against the embedded hub or a scripted server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod connecting;
+mod leaving;
+mod misbehaving;
+mod publishing;
+mod recovering;
+mod replying;
+mod scripted;
+mod secrets;
+mod stopping;
+mod story;
+mod story_compare;
+mod story_read;
+mod subscribing;
+mod support;
+mod targeting;
+mod wire;

@@ -1,0 +1,112 @@
+//! The service's pages over HTTP. The service itself answers whatever no admin route does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, DATE, HeaderValue};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use super::admin;
+use super::answers::Answer;
+use super::clock::http_date;
+use super::hub::Hub;
+use super::spoil::Outcome;
+use crate::guard::{Guard, guard, text};
+use crate::server::Reset;
+
+/// The most that a request may carry, in bytes.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+/// How long the first half of a body that is cut has to get out.
+const CUT_PAUSE: Duration = Duration::from_millis(20);
+
+/// All routes.
+pub(super) fn site(hub: Arc<Hub>) -> Router {
+    let counting = Arc::clone(&hub);
+    let doorkeeper = Arc::new(Guard {
+        policy: hub.config.policy.clone(),
+        methods: "GET, POST, PUT, DELETE",
+        headers: "authorization, content-type, x-correlation-id",
+        refused: Box::new(move || counting.count(|stats| stats.foreign_requests += 1)),
+    });
+    Router::new()
+        .route("/", get(about))
+        .route("/admin/state", get(admin::state))
+        .route("/admin/imodels/{id}/events", post(admin::publish_imodel))
+        .route("/admin/global/events", post(admin::publish_global))
+        .route("/admin/config", get(admin::config).post(admin::configure))
+        .route("/admin/advance", post(admin::advance))
+        .route("/admin/sas/expire", post(admin::expire_sas))
+        .route("/admin/tokens/revoke", post(admin::revoke_tokens))
+        .route("/admin/faults", post(admin::add_fault).delete(admin::clear_faults))
+        .route("/admin/captures", get(admin::captures).delete(admin::clear_captures))
+        .fallback(exchange)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(doorkeeper, guard))
+        .with_state(hub)
+}
+
+async fn about() -> Response {
+    text(
+        StatusCode::OK,
+        concat!(
+            "hub-emulator ",
+            env!("CARGO_PKG_VERSION"),
+            ": iModelHub events for tests and demos. Give a client this address as that of an iModelBank.\n\
+             GET /admin/state, POST /admin/imodels/ID/events, POST /admin/global/events, GET and POST /admin/config, \
+             POST /admin/advance, POST /admin/sas/expire, POST /admin/tokens/revoke, POST and DELETE /admin/faults, \
+             GET and DELETE /admin/captures\n",
+        ),
+    )
+}
+
+async fn exchange(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    let reset = request.extensions().get::<Reset>().cloned();
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or did not arrive.\n");
+    };
+    if head.uri.path().starts_with("/admin") {
+        return text(StatusCode::NOT_FOUND, "No such admin route.\n");
+    }
+    match hub.exchange(axum::http::Request::from_parts(head, body)).await {
+        Outcome::Answer(answer) => dated(&hub, answer).map(Body::from),
+        Outcome::Cut(answer) => cut(dated(&hub, answer)),
+        Outcome::Reset => {
+            if let Some(Reset(reset)) = reset {
+                reset.cancel();
+            }
+            // The connection ends, and this with it.
+            std::future::pending().await
+        }
+    }
+}
+
+/// Answers carry the service's time, which may be ahead of the machine's.
+fn dated(hub: &Hub, mut answer: Answer) -> Answer {
+    if let Ok(date) = HeaderValue::from_str(&http_date(hub.clock.now())) {
+        answer.headers_mut().entry(DATE).or_insert(date);
+    }
+    answer
+}
+
+/// Promises the whole body, sends half of it, and fails.
+fn cut(answer: Answer) -> Response {
+    let length = answer.body().len();
+    let (mut head, mut body) = answer.into_parts();
+    body.truncate(length / 2);
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let parts = futures_util::stream::unfold(Some(body), |first| async move {
+        let Some(first) = first else {
+            tokio::time::sleep(CUT_PAUSE).await;
+            return Some((Err(std::io::Error::other("cut on demand")), None));
+        };
+        Some((Ok::<Bytes, std::io::Error>(first), None))
+    });
+    Response::from_parts(head, Body::from_stream(parts))
+}

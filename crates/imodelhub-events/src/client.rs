@@ -1,0 +1,449 @@
+//! The client: subscriptions, tokens, single events.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_core::{Error, ErrorKind, Event, Result};
+use parking_lot::Mutex;
+use transport_longpoll::address::QueueAddress;
+use transport_longpoll::auth::{QueueAuth, SharedAuth};
+use transport_longpoll::exchange::ReqwestExchange;
+use transport_longpoll::message::Message;
+use transport_longpoll::request::{LockAction, ReceiveMode};
+use transport_longpoll::{HttpExchange, Lock, QueueClient};
+
+use crate::event::{EventType, GlobalEventType, HubEvent};
+use crate::listener::{ListenerBuilder, Listeners};
+use crate::names::{GlobalSubscriptionKey, IModelId};
+use crate::service::Service;
+use crate::token::{Access, AccessTokenProvider, SasSource, SasToken};
+use crate::wsg::Scope;
+
+/// Which iModelHub.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Environment {
+    /// Bentley's service.
+    #[default]
+    Production,
+    /// Its test installation.
+    Qa,
+    /// Its development installation.
+    Dev,
+    /// Another one, or an iModelBank: its URL without `/sv1.1`.
+    Url(String),
+}
+
+impl Environment {
+    fn base(&self) -> Result<String> {
+        let url = match self {
+            Self::Production => "https://api.bentley.com/imodelhub",
+            Self::Qa => "https://qa-api.bentley.com/imodelhub",
+            Self::Dev => "https://dev-api.bentley.com/imodelhub",
+            Self::Url(url) => {
+                let url = url.trim().trim_end_matches('/');
+                let authority = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+                let wrong = match authority {
+                    None => Some("it must begin with https:// or http://"),
+                    Some(rest) if rest.split('/').next().is_none_or(str::is_empty) => Some("it has no host"),
+                    Some(rest) if rest.contains(['?', '#', '@']) => {
+                        Some("it has a query, a fragment or a login")
+                    }
+                    Some(_) => None,
+                };
+                if let Some(wrong) = wrong {
+                    let message = format!("the service URL cannot be used: {wrong}");
+                    return Err(Error::new(ErrorKind::InvalidUrl, "build client", message));
+                }
+                url
+            }
+        };
+        Ok(format!("{url}/sv1.1"))
+    }
+}
+
+/// A client of iModelHub's events. A clone is the same client.
+#[derive(Clone)]
+pub struct IModelHubClient(Arc<Inner>);
+
+struct Inner {
+    service: Arc<Service>,
+    queues: Mutex<HashMap<Scope, Arc<Queues>>>,
+    listeners: Listeners,
+}
+
+/// The queues of one scope: whence their tokens come.
+struct Queues {
+    source: Arc<SasSource>,
+    auth: Arc<SharedAuth<Arc<SasSource>>>,
+}
+
+/// Describes a client.
+#[must_use = "a builder does nothing until it is built"]
+pub struct ClientBuilder {
+    environment: Environment,
+    provider: Arc<dyn AccessTokenProvider>,
+    exchange: Option<Arc<dyn HttpExchange>>,
+    request_timeout: Duration,
+    long_poll: Duration,
+}
+
+/// A subscription to events, with a queue of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventSubscription {
+    /// The subscription's id at the service.
+    pub id: String,
+    /// The types it delivers, as the service answered.
+    pub event_types: Vec<String>,
+    pub(crate) scope: Scope,
+    key: Option<GlobalSubscriptionKey>,
+    e_tag: Option<String>,
+}
+
+impl IModelHubClient {
+    /// Starts describing a client.
+    pub fn builder(environment: Environment, provider: impl AccessTokenProvider) -> ClientBuilder {
+        ClientBuilder {
+            environment,
+            provider: Arc::new(provider),
+            exchange: None,
+            request_timeout: Duration::from_secs(25),
+            long_poll: Duration::from_secs(60),
+        }
+    }
+
+    /// Subscribes to events of an iModel.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for an empty list, before anything is sent; those of the service.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave a subscription behind; the service removes it after an hour without a reader.
+    pub async fn create_subscription(
+        &self,
+        imodel: &IModelId,
+        types: &[EventType],
+    ) -> Result<EventSubscription> {
+        let names = names(types.iter().map(EventType::as_str))?;
+        self.create(Scope::IModel(imodel.clone()), names, None).await
+    }
+
+    /// Subscribes to events of the whole service. `key` is the caller's own name for the subscription.
+    ///
+    /// # Errors
+    ///
+    /// As [`IModelHubClient::create_subscription`]; [`ErrorKind::Duplicate`] when the service does not give an
+    /// existing one back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave a subscription behind.
+    pub async fn create_global_subscription(
+        &self,
+        key: &GlobalSubscriptionKey,
+        types: &[GlobalEventType],
+    ) -> Result<EventSubscription> {
+        let names = names(types.iter().map(GlobalEventType::as_str))?;
+        self.create(Scope::Global, names, Some(key.clone())).await
+    }
+
+    async fn create(
+        &self,
+        scope: Scope,
+        types: Vec<String>,
+        key: Option<GlobalSubscriptionKey>,
+    ) -> Result<EventSubscription> {
+        let answer = self.0.service.call("create subscription", &scope.create(&types, key.as_ref())).await?;
+        subscription(scope, key, &answer)
+    }
+
+    /// Changes the types of a subscription.
+    ///
+    /// # Errors
+    ///
+    /// As [`IModelHubClient::create_subscription`]; [`ErrorKind::NotFound`] when it has expired.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happened.
+    pub async fn update_subscription(
+        &self,
+        subscription: &EventSubscription,
+        types: &[impl AsRef<str>],
+    ) -> Result<EventSubscription> {
+        let names = names(types.iter().map(AsRef::as_ref))?;
+        let EventSubscription { id, scope, key, e_tag, .. } = subscription;
+        let call = scope.update(id, &names, key.as_ref(), e_tag.as_deref());
+        let answer = self.0.service.call("update subscription", &call).await?;
+        self::subscription(scope.clone(), key.clone(), &answer)
+    }
+
+    /// Deletes a subscription and its queue.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happened.
+    pub async fn delete_subscription(&self, subscription: &EventSubscription) -> Result<()> {
+        self.0
+            .service
+            .call("delete subscription", &subscription.scope.delete(&subscription.id))
+            .await
+            .map(drop)
+    }
+
+    /// A fresh token for the queues of an iModel. Reading events and listening get theirs by themselves.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn get_sas_token(&self, imodel: &IModelId) -> Result<SasToken> {
+        self.queues(&Scope::IModel(imodel.clone())).source.fetch().await
+    }
+
+    /// The same for the queues of global events.
+    ///
+    /// # Errors
+    ///
+    /// Those of the service.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn get_global_sas_token(&self) -> Result<SasToken> {
+        self.queues(&Scope::Global).source.fetch().await
+    }
+
+    /// Takes the first event off a subscription's queue: it is gone from there. `None` when there is none, or
+    /// none came within `timeout` (whole seconds, 1 to 230); without one the service answers at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a timeout out of range, before anything is sent;
+    /// [`ErrorKind::NotFound`] when the subscription has expired; those of the service.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future can lose an event.
+    pub async fn get_event(
+        &self,
+        subscription: &EventSubscription,
+        timeout: Option<Duration>,
+    ) -> Result<Option<HubEvent>> {
+        let queue = self.queue(subscription).await?;
+        let message = queue.receive(ReceiveMode::ReceiveAndDelete, timeout).await?;
+        message.map(|message| hub_event(&message)).transpose()
+    }
+
+    /// Locks the first event of a subscription's queue: nobody else gets it while the lock lasts, a minute as a
+    /// rule, and it comes back unless it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// As [`IModelHubClient::get_event`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: an event that was locked comes back.
+    pub async fn peek_event(
+        &self,
+        subscription: &EventSubscription,
+        timeout: Option<Duration>,
+    ) -> Result<Option<LockedEvent>> {
+        let queue = self.queue(subscription).await?;
+        let Some(message) = queue.receive(ReceiveMode::PeekLock, timeout).await? else { return Ok(None) };
+        let lock = queue.lock_of(&message).map_err(|cause| {
+            Error::new(
+                ErrorKind::Protocol,
+                "peek event",
+                "the service did not say where the event is settled",
+            )
+            .with_source(cause)
+        })?;
+        Ok(Some(LockedEvent { event: hub_event(&message)?, lock, queue }))
+    }
+
+    /// Describes a listener on a subscription. Several on one subscription share its poll.
+    pub fn create_listener(&self, subscription: &EventSubscription) -> ListenerBuilder {
+        ListenerBuilder::new(self.clone(), subscription.clone())
+    }
+
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.0.listeners
+    }
+
+    pub(crate) async fn queue(&self, subscription: &EventSubscription) -> Result<QueueClient> {
+        let (address, auth) = self.queue_parts(subscription).await?;
+        Ok(QueueClient::new(address, self.0.service.exchange(), auth))
+    }
+
+    /// Where a subscription's queue is, and whence its tokens come.
+    pub(crate) async fn queue_parts(
+        &self,
+        subscription: &EventSubscription,
+    ) -> Result<(QueueAddress, Arc<dyn QueueAuth>)> {
+        let queues = self.queues(&subscription.scope);
+        if queues.source.base().is_none() {
+            // The answer with the token says where the queues are.
+            queues.auth.authorization(None).await?;
+        }
+        let base = queues.source.base().unwrap_or_default();
+        let address = QueueAddress::parse(&format!("{base}/Subscriptions/{}", subscription.id))?;
+        let auth: Arc<dyn QueueAuth> = Arc::clone(&queues.auth) as _;
+        Ok((address, auth))
+    }
+
+    fn queues(&self, scope: &Scope) -> Arc<Queues> {
+        let mut all = self.0.queues.lock();
+        Arc::clone(all.entry(scope.clone()).or_insert_with(|| {
+            let source = Arc::new(SasSource::new(Arc::clone(&self.0.service), scope.clone()));
+            Arc::new(Queues { auth: Arc::new(SharedAuth::new(Arc::clone(&source))), source })
+        }))
+    }
+}
+
+impl ClientBuilder {
+    /// How long a REST call may take. Default 25 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How long the service may hold a listener's poll: whole seconds, 1 to 230. Default 60 s. Choose less than
+    /// what proxies on the way allow.
+    pub fn long_poll(mut self, timeout: Duration) -> Self {
+        self.long_poll = timeout;
+        self
+    }
+
+    /// What speaks HTTP, instead of reqwest.
+    pub fn exchange(mut self, exchange: impl HttpExchange) -> Self {
+        self.exchange = Some(Arc::new(exchange));
+        self
+    }
+
+    /// The client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidUrl`], [`ErrorKind::InvalidInput`] for a poll out of range, [`ErrorKind::Tls`] when
+    /// TLS cannot be set up.
+    pub fn build(self) -> Result<IModelHubClient> {
+        let base = self.environment.base()?;
+        let exchange = match self.exchange {
+            Some(exchange) => exchange,
+            None => Arc::new(ReqwestExchange::builder().build()?),
+        };
+        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
+        let service = Arc::new(Service::new(base, exchange, Access(self.provider), self.request_timeout));
+        Ok(IModelHubClient(Arc::new(Inner { service, queues: Mutex::default(), listeners })))
+    }
+}
+
+/// An event under a lock.
+#[derive(Debug)]
+pub struct LockedEvent {
+    event: HubEvent,
+    lock: Lock,
+    queue: QueueClient,
+}
+
+impl LockedEvent {
+    /// The event.
+    pub fn event(&self) -> &HubEvent {
+        &self.event
+    }
+
+    /// Deletes the event from the queue. The token is the one in force now.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when the lock has lapsed: the event comes again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happened.
+    pub async fn delete(&self) -> Result<()> {
+        self.queue.settle(&self.lock, LockAction::Complete).await
+    }
+
+    /// Gives the event back at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`LockedEvent::delete`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happened.
+    pub async fn abandon(&self) -> Result<()> {
+        self.queue.settle(&self.lock, LockAction::Abandon).await
+    }
+
+    /// Prolongs the lock by its whole time.
+    ///
+    /// # Errors
+    ///
+    /// As [`LockedEvent::delete`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves open whether it happened.
+    pub async fn renew(&self) -> Result<()> {
+        self.queue.settle(&self.lock, LockAction::Renew).await
+    }
+}
+
+fn names<'t>(types: impl Iterator<Item = &'t str>) -> Result<Vec<String>> {
+    let names: Vec<String> = types.map(str::to_owned).collect();
+    if names.is_empty() || names.iter().any(|name| name.trim().is_empty()) {
+        let message = "give at least one event type, and none that is empty";
+        return Err(Error::new(ErrorKind::InvalidInput, "subscribe", message));
+    }
+    Ok(names)
+}
+
+fn subscription(
+    scope: Scope,
+    key: Option<GlobalSubscriptionKey>,
+    answer: &[u8],
+) -> Result<EventSubscription> {
+    let instance = scope.read(scope.subscription_class(), answer)?;
+    if instance.id.is_empty() {
+        let message = "the service's answer has no subscription id";
+        return Err(Error::new(ErrorKind::Protocol, "subscribe", message));
+    }
+    let types = instance.properties.get("EventTypes").and_then(serde_json::Value::as_array);
+    let event_types =
+        types.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    Ok(EventSubscription { id: instance.id, event_types, scope, key, e_tag: instance.e_tag })
+}
+
+fn hub_event(message: &Message) -> Result<HubEvent> {
+    let event: Event = message.to_event()?;
+    Ok(HubEvent::new(event))
+}
+
+impl fmt::Debug for IModelHubClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IModelHubClient").field("service", &self.0.service).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! What the service tells: typed events, with the raw one always at hand.
+
+mod fields;
+mod global;
+mod imodel;
+mod types;
+
+pub use global::{GlobalChange, GlobalEvent};
+pub use imodel::{ChangeSetPushed, Checkpoint, CodesUpdated, IModelEvent, LocksUpdated, VersionCreated};
+pub use types::{CodeState, ContextType, EventType, GlobalEventType, LockLevel, LockType};
+
+mod received;
+
+pub use received::HubEvent;

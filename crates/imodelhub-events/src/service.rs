@@ -1,0 +1,122 @@
+//! The REST side, spoken: one call, authenticated, its answer read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use event_core::{Error, ErrorKind, Result, Retry};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use transport_longpoll::HttpExchange;
+use transport_longpoll::auth::{Authorization, QueueAuth, SharedAuth};
+use transport_longpoll::exchange::{Request, Response};
+
+use crate::service_error::ServiceError;
+use crate::token::Access;
+use crate::wsg::{Call, Method};
+
+const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// The service's REST side.
+pub(crate) struct Service {
+    base: String,
+    exchange: Arc<dyn HttpExchange>,
+    access: SharedAuth<Access>,
+    timeout: Duration,
+}
+
+impl Service {
+    pub(crate) fn new(
+        base: String,
+        exchange: Arc<dyn HttpExchange>,
+        access: Access,
+        timeout: Duration,
+    ) -> Self {
+        Self { base, exchange, access: SharedAuth::new(access), timeout }
+    }
+
+    pub(crate) fn exchange(&self) -> Arc<dyn HttpExchange> {
+        Arc::clone(&self.exchange)
+    }
+
+    /// Makes a call. A refused token is replaced once; nothing else is repeated, since a call whose answer was lost
+    /// may have been obeyed.
+    pub(crate) async fn call(&self, op: &'static str, call: &Call) -> Result<Bytes> {
+        let token = self.access.authorization(None).await?;
+        match self.once(op, call, &token).await {
+            Err(error) if error.retry() == Retry::AfterReauth => {
+                let token = self.access.authorization(Some(&token)).await?;
+                self.once(op, call, &token).await.map_err(|error| {
+                    // A fresh token was refused, too.
+                    if error.retry() == Retry::AfterReauth { error.with_retry(Retry::Never) } else { error }
+                })
+            }
+            answer => answer,
+        }
+    }
+
+    async fn once(&self, op: &'static str, call: &Call, token: &Authorization) -> Result<Bytes> {
+        let method = match call.method {
+            Method::Post => http::Method::POST,
+            Method::Delete => http::Method::DELETE,
+        };
+        let mut request = Request::new(method, format!("{}{}", self.base, call.path), self.timeout);
+        let unsendable = |_| {
+            Error::new(
+                ErrorKind::InvalidCredentials,
+                op,
+                "the access token has characters that HTTP does not allow",
+            )
+        };
+        let mut authorization = HeaderValue::from_str(token.value.expose()).map_err(unsendable)?;
+        authorization.set_sensitive(true);
+        request.headers.insert(AUTHORIZATION, authorization);
+        if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
+            request.headers.insert(CORRELATION, id);
+        }
+        if let Some(body) = &call.body {
+            request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            request.body = Bytes::copy_from_slice(body);
+        }
+        let Ok(answer) = tokio::time::timeout(self.timeout, self.exchange.exchange(request)).await else {
+            let message = format!(
+                "{}: no answer within {:?}; it may have been obeyed all the same",
+                self.base, self.timeout
+            );
+            return Err(Error::new(ErrorKind::Timeout, op, message).with_retry(Retry::Never));
+        };
+        let response = answer.map_err(|error| error.into_error(op, &self.base))?;
+        read(op, response)
+    }
+}
+
+fn read(op: &'static str, response: Response) -> Result<Bytes> {
+    let status = response.status;
+    if status.is_success() {
+        return Ok(response.body);
+    }
+    if status.is_redirection() {
+        // The service sends whoever is not logged in to a login page.
+        let login = response.body.windows(15).any(|window| window == b"ims.bentley.com");
+        let (kind, message) = if login {
+            (ErrorKind::Unauthenticated, "the service asks to log in; the access token is not good for it")
+        } else {
+            (
+                ErrorKind::InvalidUrl,
+                "the service redirects, which is not followed with credentials; check the service URL",
+            )
+        };
+        let retry = if login { Retry::AfterReauth } else { Retry::Never };
+        return Err(Error::new(kind, op, message).with_retry(retry));
+    }
+    let retry_after =
+        response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    Err(ServiceError::read(status.as_u16(), &response.body)
+        .into_error(op, retry_after.map(Duration::from_secs)))
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("base", &self.base).finish_non_exhaustive()
+    }
+}

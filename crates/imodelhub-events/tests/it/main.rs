@@ -1,0 +1,14 @@
+//! The behaviours of imodelhub-events, seen from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs
+)]
+
+mod bodies;
+mod client;
+mod failures;
+mod listening;
+mod support;
