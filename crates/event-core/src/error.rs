@@ -64,6 +64,8 @@ pub enum ErrorKind {
     NotFound,
     /// This transport cannot do that; see its capabilities.
     Unsupported,
+    /// The service does not let this queue be read under a lock; destructive reading may work.
+    PeekLockRefused,
     /// A bounded queue has no room.
     Full,
     /// The hub was closed.

@@ -68,6 +68,15 @@ impl Environment {
 #[derive(Clone)]
 pub struct IModelHubClient(Arc<Inner>);
 
+/// A client that does not keep itself alive.
+pub(crate) struct WeakClient(std::sync::Weak<Inner>);
+
+impl WeakClient {
+    pub(crate) fn upgrade(&self) -> Option<IModelHubClient> {
+        self.0.upgrade().map(IModelHubClient)
+    }
+}
+
 struct Inner {
     service: Arc<Service>,
     queues: Mutex<HashMap<Scope, Arc<Queues>>>,
@@ -278,6 +287,16 @@ impl IModelHubClient {
     /// Describes a listener on a subscription. Several on one subscription share its poll.
     pub fn create_listener(&self, subscription: &EventSubscription) -> ListenerBuilder {
         ListenerBuilder::new(self.clone(), subscription.clone())
+    }
+
+    /// The same types again, after the service forgot the subscription.
+    pub(crate) async fn recreate(&self, expired: &EventSubscription) -> Result<EventSubscription> {
+        let EventSubscription { event_types, scope, key, .. } = expired.clone();
+        self.create(scope, event_types, key).await
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakClient {
+        WeakClient(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn listeners(&self) -> &Listeners {

@@ -14,7 +14,7 @@ pub use event::{
     ChangeSetPushed, Checkpoint, CodeState, CodesUpdated, ContextType, EventType, GlobalChange, GlobalEvent,
     GlobalEventType, HubEvent, IModelEvent, LockLevel, LockType, LocksUpdated, VersionCreated,
 };
-pub use listener::{Listened, Listener, ListenerBuilder, ListenerState, ListenerStream};
+pub use listener::{Listened, Listener, ListenerBuilder, ListenerState, ListenerStream, SubscriptionGap};
 pub use names::{GlobalSubscriptionKey, IModelId};
 pub use service_error::{ErrorClass, ServiceError, service_error};
 pub use token::{AccessToken, AccessTokenProvider, SasToken};

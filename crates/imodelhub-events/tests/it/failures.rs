@@ -119,3 +119,50 @@ async fn a_refused_access_token_without_another_ends_at_once() {
     assert!(!format!("{error} {error:?} {client:?}").contains("marked"));
     assert_eq!(emulator.imodelhub_stats().requests, 1);
 }
+
+#[tokio::test]
+async fn an_expired_subscription_is_created_anew_where_that_is_wished_for_and_the_gap_is_told() {
+    let emulator = Arc::new(Emulator::start().await.unwrap());
+    let (client, _) = client(&emulator);
+    let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
+    let log = Log::default();
+    let (gaps, events) = (log.clone(), log.clone());
+    let listener = client
+        .create_listener(&subscription)
+        .recreate_expired(true)
+        .on_gap(move |gap| gaps.add(format!("gap, types {:?}", gap.recreated.event_types)))
+        .handle(move |event: HubEvent| {
+            let log = events.clone();
+            async move { log.add(event.event_type().to_owned()) }
+        })
+        .await
+        .unwrap();
+    emulator.wait_for_imodelhub(|state| state.waiting() == 1).await;
+    client.delete_subscription(&subscription).await.unwrap();
+    log.wait_for(1).await;
+    assert_ne!(listener.subscription_id(), subscription.id);
+    emulator.publish_imodel_event(IMODEL, "VersionEvent", None);
+    assert_eq!(log.wait_for(2).await, ["gap, types [\"VersionEvent\"]", "VersionEvent"]);
+    drop(listener);
+    emulator.wait_for_imodelhub(|state| state.waiting() == 0).await;
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_locked_reading_ends_the_listener_by_name_or_is_read_destructively() {
+    for fallback in [false, true] {
+        let emulator = Arc::new(Emulator::start().await.unwrap());
+        let (client, _) = client(&emulator);
+        let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
+        emulator.add_fault(Fault::new(status(403)).method("POST").path("/messages/head").times(0)).unwrap();
+        emulator.publish_imodel_event(IMODEL, "VersionEvent", None);
+        let mut stream = client.create_listener(&subscription).fallback(fallback).stream().await.unwrap();
+        if fallback {
+            let event = stream.next().await.unwrap().unwrap().ack();
+            assert_eq!(event.event_type(), "VersionEvent");
+        } else {
+            let error = stream.next().await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PeekLockRefused);
+            assert!(error.to_string().contains("ReceiveAndDelete"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One queue, everybody who listens to it, and what keeps it going.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use event_core::transport::Guarantee;
+use event_core::{Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
+use futures_util::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use transport_longpoll::auth::{Authorization, FixedAuth, QueueAuth};
+use transport_longpoll::request::ReceiveMode;
+use transport_longpoll::{HttpExchange, LongPollTransport, QueueState};
+
+use super::{ListenerState, SubscriptionGap};
+use crate::client::{EventSubscription, IModelHubClient, WeakClient};
+use crate::event::HubEvent;
+
+/// The longest pause between attempts to create an expired subscription anew; the first is a second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// All listeners of a client: the engine that polls for them, and who gets what.
+pub(crate) struct Listeners {
+    transport: Mutex<Option<LongPollTransport>>,
+    hub: Mutex<Option<EventHub>>,
+    shared: Arc<Shared>,
+    /// Setting up a queue, one at a time.
+    pub(super) setting_up: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// By queue address.
+    auths: Mutex<HashMap<String, Arc<dyn QueueAuth>>>,
+    /// By subscription id.
+    fans: Mutex<HashMap<SubscriptionId, Arc<Fan>>>,
+}
+
+/// How a queue is listened to.
+#[derive(Clone, Default)]
+pub(super) struct Wishes {
+    pub(super) recreate_expired: bool,
+    pub(super) fallback: bool,
+    pub(super) on_gap: Option<OnGap>,
+}
+
+pub(super) type OnGap = Arc<dyn Fn(&SubscriptionGap) + Send + Sync>;
+pub(super) type Sink = Arc<dyn Fn(HubEvent) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// One subscription, and everybody who listens to it.
+pub(super) struct Fan {
+    client: WeakClient,
+    wishes: Wishes,
+    current: Mutex<Current>,
+    received: AtomicBool,
+    listeners: Mutex<(u64, Vec<(u64, Sink)>)>,
+    pub(super) state: watch::Sender<ListenerState>,
+    mending: Mutex<Option<AbortHandle>>,
+}
+
+/// What changes when a subscription is created anew or read in another mode.
+struct Current {
+    subscription: EventSubscription,
+    mode: ReceiveMode,
+    core: Option<event_core::Subscription>,
+}
+
+impl Listeners {
+    pub(crate) fn new(exchange: Arc<dyn HttpExchange>, long_poll: Duration) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let nobody: Arc<dyn QueueAuth> = Arc::new(FixedAuth::new(Authorization::new("")));
+        let (auths, fans) = (Arc::clone(&shared), Arc::clone(&shared));
+        let transport = LongPollTransport::builder(exchange, Arc::clone(&nobody))
+            .auth_of(move |address| {
+                auths.auths.lock().get(address.as_str()).map_or_else(|| Arc::clone(&nobody), Arc::clone)
+            })
+            .long_poll(long_poll)
+            .watch(move |id, state| fans.moved(id, state))
+            .build()?;
+        Ok(Self {
+            transport: Mutex::new(Some(transport)),
+            hub: Mutex::new(None),
+            shared,
+            setting_up: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The engine, made when the first listener needs it. Only while setting up.
+    async fn hub(&self) -> Result<EventHub> {
+        let made = self.hub.lock().clone();
+        if let Some(hub) = made {
+            hub.connect().await?;
+            return Ok(hub);
+        }
+        let Some(transport) = self.transport.lock().take() else {
+            return Err(Error::new(
+                ErrorKind::Closed,
+                "listen",
+                "the engine could not be made; build another client",
+            ));
+        };
+        let hub = EventHub::builder(transport).build()?;
+        *self.hub.lock() = Some(hub.clone());
+        hub.connect().await?;
+        Ok(hub)
+    }
+
+    pub(super) fn fan(&self, id: &SubscriptionId) -> Option<Arc<Fan>> {
+        self.shared.fans.lock().get(id).cloned()
+    }
+
+    fn forget(&self, fan: &Arc<Fan>) {
+        self.shared.forget(&fan.id(), fan);
+    }
+
+    /// Begins to drain the fan's queue.
+    pub(super) async fn attach(&self, client: &IModelHubClient, fan: &Arc<Fan>) -> Result<()> {
+        let (subscription, mode) = {
+            let current = fan.current.lock();
+            (current.subscription.clone(), current.mode)
+        };
+        let hub = self.hub().await?;
+        let (address, auth) = client.queue_parts(&subscription).await?;
+        self.shared.auths.lock().insert(address.as_str().to_owned(), auth);
+        self.shared.fans.lock().insert(fan.id(), Arc::clone(fan));
+        let guarantee = match mode {
+            ReceiveMode::PeekLock => Guarantee::AtLeastOnce,
+            ReceiveMode::ReceiveAndDelete => Guarantee::AtMostOnce,
+        };
+        let spreading = Arc::downgrade(fan);
+        // Queues are addressed already: every event of this one matches.
+        let core = hub
+            .subscribe("topic=*")
+            .id(fan.id())
+            .address(address.as_str())
+            .require(guarantee)
+            .handle(move |event: Event| {
+                let fan = spreading.upgrade();
+                async move {
+                    match fan {
+                        Some(fan) => fan.spread(HubEvent::new(event)).await,
+                        None => Err(Error::new(ErrorKind::Closed, "listen", "nobody listens any more")),
+                    }
+                }
+            })
+            .await?;
+        let unwanted = {
+            let mut current = fan.current.lock();
+            let unwanted = fan.listeners.lock().1.is_empty();
+            if !unwanted {
+                current.core = Some(core.clone());
+            }
+            unwanted
+        };
+        if unwanted {
+            core.cancel();
+            self.forget(fan);
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn forget(&self, id: &SubscriptionId, fan: &Arc<Fan>) {
+        let mut fans = self.fans.lock();
+        if fans.get(id).is_some_and(|held| Arc::ptr_eq(held, fan)) {
+            fans.remove(id);
+        }
+    }
+
+    fn moved(&self, id: &SubscriptionId, state: &QueueState) {
+        let Some(fan) = self.fans.lock().get(id).cloned() else { return };
+        let state = match state {
+            QueueState::Idle => ListenerState::Idle,
+            QueueState::Renewing => ListenerState::Renewing,
+            QueueState::Polling => ListenerState::Listening,
+            QueueState::Retrying { error, attempt, retry_in } => {
+                ListenerState::Retrying { error: Arc::clone(error), attempt: *attempt, retry_in: *retry_in }
+            }
+            QueueState::Stopped(Some(reason)) => {
+                self.forget(id, &fan);
+                fan.stopped(reason);
+                return;
+            }
+            QueueState::Stopped(None) => ListenerState::Ended(None),
+            _ => return,
+        };
+        fan.state.send_replace(state);
+    }
+}
+
+impl Fan {
+    pub(super) fn new(
+        client: &IModelHubClient,
+        subscription: EventSubscription,
+        mode: ReceiveMode,
+        wishes: Wishes,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            client: client.downgrade(),
+            wishes,
+            current: Mutex::new(Current { subscription, mode, core: None }),
+            received: AtomicBool::new(false),
+            listeners: Mutex::default(),
+            state: watch::Sender::new(ListenerState::Idle),
+            mending: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn id(&self) -> SubscriptionId {
+        SubscriptionId::from(self.current.lock().subscription.id.as_str())
+    }
+
+    pub(super) fn mode(&self) -> ReceiveMode {
+        self.current.lock().mode
+    }
+
+    pub(super) fn add(&self, sink: Sink) -> u64 {
+        let mut listeners = self.listeners.lock();
+        listeners.0 += 1;
+        let number = listeners.0;
+        listeners.1.push((number, sink));
+        number
+    }
+
+    /// One listener less; the last one ends the poll.
+    pub(super) fn remove(self: &Arc<Self>, client: &IModelHubClient, number: u64) {
+        let last = {
+            let mut listeners = self.listeners.lock();
+            listeners.1.retain(|(other, _)| *other != number);
+            listeners.1.is_empty()
+        };
+        if !last {
+            return;
+        }
+        client.listeners().forget(self);
+        if let Some(mending) = self.mending.lock().take() {
+            mending.abort();
+        }
+        let core = self.current.lock().core.take();
+        if let Some(core) = core {
+            core.cancel();
+        }
+        self.end(None);
+    }
+
+    /// Gives an event to everybody; all must succeed.
+    async fn spread(&self, event: HubEvent) -> Result<()> {
+        self.received.store(true, Ordering::Relaxed);
+        let sinks: Vec<Sink> = self.listeners.lock().1.iter().map(|(_, sink)| Arc::clone(sink)).collect();
+        let outcomes = join_all(sinks.iter().map(|sink| sink(event.clone()))).await;
+        outcomes.into_iter().collect()
+    }
+
+    fn end(&self, reason: Option<Arc<Error>>) {
+        if matches!(&*self.state.borrow(), ListenerState::Ended(_)) {
+            return;
+        }
+        if let Some(reason) = &reason {
+            tracing::error!(id = %self.id(), %reason, "a listener has ended");
+        }
+        self.state.send_replace(ListenerState::Ended(reason));
+    }
+
+    /// The queue has ended by itself: mend it if that is wished for, or end with the reason.
+    fn stopped(self: &Arc<Self>, reason: &Arc<Error>) {
+        self.current.lock().core = None;
+        let gone = reason.kind() == ErrorKind::NotFound;
+        let refused = matches!(reason.kind(), ErrorKind::PermissionDenied | ErrorKind::Refused);
+        if gone && self.wishes.recreate_expired {
+            self.mend(Self::recreate(Arc::clone(self), Arc::clone(reason)));
+        } else if refused && self.mode() == ReceiveMode::PeekLock && !self.received.load(Ordering::Relaxed) {
+            if self.wishes.fallback {
+                tracing::warn!(id = %self.id(), %reason, "locked reading is refused; falling back to destructive reading");
+                self.current.lock().mode = ReceiveMode::ReceiveAndDelete;
+                self.mend(Self::reattach(Arc::clone(self)));
+            } else {
+                self.end(Some(Arc::new(peek_lock_refused(reason))));
+            }
+        } else {
+            self.end(Some(Arc::clone(reason)));
+        }
+    }
+
+    fn mend(&self, mending: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(mending);
+        if let Some(before) = self.mending.lock().replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// Creates the expired subscription anew and goes on with its queue.
+    async fn recreate(self: Arc<Self>, reason: Arc<Error>) {
+        let mut pause = Duration::from_secs(1);
+        let mut attempt = 1;
+        loop {
+            let Some(client) = self.client.upgrade() else { return };
+            let _one_at_a_time = client.listeners().setting_up.lock().await;
+            let expired = self.current.lock().subscription.clone();
+            let failure = match client.recreate(&expired).await {
+                Ok(recreated) => {
+                    self.current.lock().subscription = recreated.clone();
+                    match client.listeners().attach(&client, &self).await {
+                        Ok(()) => {
+                            tracing::warn!(expired = %expired.id, recreated = %recreated.id, "an expired subscription was created anew; events were missed");
+                            if let Some(on_gap) = &self.wishes.on_gap {
+                                on_gap(&SubscriptionGap { expired, recreated });
+                            }
+                            return;
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+                Err(failure) => failure,
+            };
+            if !failure.is_transient() {
+                tracing::error!(%failure, "an expired subscription could not be created anew");
+                self.end(Some(reason));
+                return;
+            }
+            let error = Arc::new(failure);
+            self.state.send_replace(ListenerState::Retrying { error, attempt, retry_in: pause });
+            drop(_one_at_a_time);
+            drop(client);
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Goes on with the same queue in the mode of now.
+    async fn reattach(self: Arc<Self>) {
+        let Some(client) = self.client.upgrade() else { return };
+        let _one_at_a_time = client.listeners().setting_up.lock().await;
+        if let Err(failure) = client.listeners().attach(&client, &self).await {
+            self.end(Some(Arc::new(failure)));
+        }
+    }
+}
+
+fn peek_lock_refused(reason: &Arc<Error>) -> Error {
+    let message = format!(
+        "the service refuses locked reading of this queue ({reason}); use ReceiveMode::ReceiveAndDelete, or \
+         .fallback(true)"
+    );
+    Error::new(ErrorKind::PeekLockRefused, "listen", message).with_source(reason.duplicate())
+}
