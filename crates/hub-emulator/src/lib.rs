@@ -1,8 +1,9 @@
-//! An event hub for tests: ftrack's official clients, and ours, connect to it as they are.
+//! Event hubs for tests: the official clients of ftrack and iModelHub, and ours, connect to them as they are.
 //!
-//! It speaks what the hub's clients speak (a Socket.IO 0.9 handshake, then a websocket), routes events by
-//! subscription and target, acknowledges, beats, and can misbehave on demand: put clients out, cut them, stop and
-//! come back on the same port. It listens on a loopback address, holds everything in memory and needs no account.
+//! The ftrack side speaks what its clients speak (a Socket.IO 0.9 handshake, then a websocket), routes events by
+//! subscription and target, acknowledges and beats. The iModelHub side keeps event subscriptions with a queue each,
+//! read over HTTP long polling ([`imodelhub`]). Both can misbehave on demand, stop, and come back on the same port.
+//! They listen on loopback addresses, hold everything in memory and need no account.
 //!
 //! ```
 //! use hub_emulator::Emulator;
@@ -28,12 +29,31 @@
 //! # }
 //! ```
 //!
+//! The iModelHub side the same way:
+//!
+//! ```
+//! use hub_emulator::Emulator;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = Emulator::builder().access_token("jwt").start().await?;
+//! let url = emulator.imodelhub_url();    // give it to a client, as that of an iModelBank
+//! # let _ = url;
+//! let imodel = "8585af91-74e6-4159-a172-dbb08f66d0fd";
+//! assert_eq!(emulator.publish_imodel_event(imodel, "VersionEvent", None), 0);    // nobody subscribed yet
+//! emulator.advance(std::time::Duration::from_secs(3_600));    // locks, tokens and idle subscriptions end now
+//! assert_eq!(emulator.imodelhub_state().queued(), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it is not
 //!
-//! No REST API of ftrack, no entities, no `xhr-polling`, no TLS, no permissions, nothing on disk. Events for a
+//! No REST API of ftrack, no entities, no `xhr-polling`, no TLS, no permissions, nothing on disk. Events for an ftrack
 //! client that is away are lost, as on the real hub. Where the measured server is broken (frames of exactly
 //! 65,536 bytes, the receive counter that kicks busy publishers), the emulator is not; where it is strict, the
 //! emulator is too: websocket pings get no answer, `5::{..}` is ignored, a session id is good for one websocket.
+//! Of iModelHub there are events only: no briefcases, change sets, locks or codes, and no iModel has to be created.
 
 mod builder;
 mod emulator;

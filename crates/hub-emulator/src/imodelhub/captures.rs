@@ -2,11 +2,12 @@
 //! which this emulator made up itself.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use serde_json::{Map, Value, json};
 
 use super::answers::Answer;
@@ -17,14 +18,19 @@ use super::ids::base64;
 const MAX_BODY: usize = 64 * 1024;
 
 /// The records kept, oldest first.
-#[derive(Debug)]
 pub(super) struct Captures {
     records: VecDeque<Record>,
     limit: usize,
 }
 
+/// Without what went over the wire.
+impl fmt::Debug for Captures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Captures").field("records", &self.records.len()).field("limit", &self.limit).finish()
+    }
+}
+
 /// One request, and what came of it.
-#[derive(Debug)]
 pub(super) struct Record {
     at: Duration,
     request: Request<Bytes>,
@@ -42,7 +48,10 @@ impl Record {
         answer: Option<Answer>,
         note: Option<&'static str>,
     ) -> Self {
-        let request = request.map(shortened);
+        let mut request = request.map(shortened);
+        if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
+            redact(authorization);
+        }
         let answer = answer.map(|answer| answer.map(shortened));
         Self { at, request, answer, note, took: now.saturating_sub(at) }
     }
@@ -103,16 +112,20 @@ impl Record {
     }
 }
 
+/// Leaves the scheme of credentials, and SAS tokens whole.
+fn redact(authorization: &mut HeaderValue) {
+    let redacted = match authorization.to_str().ok().and_then(|text| text.split_once(' ')) {
+        Some(("SharedAccessSignature", _)) => return,
+        Some((scheme, _)) => HeaderValue::from_str(&format!("{scheme} [redacted]")).ok(),
+        None => None,
+    };
+    *authorization = redacted.unwrap_or(HeaderValue::from_static("[redacted]"));
+}
+
 fn headers(headers: &HeaderMap) -> Value {
     let shown = headers.iter().map(|(name, value)| {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let shown = match text.split_once(' ') {
-            _ if name != AUTHORIZATION => text.into_owned(),
-            Some((scheme, _)) if scheme != "SharedAccessSignature" => format!("{scheme} [redacted]"),
-            Some(_) => text.into_owned(),
-            None => "[redacted]".to_owned(),
-        };
-        (name.as_str().to_owned(), Value::String(shown))
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), Value::String(text))
     });
     Value::Object(shown.collect::<Map<_, _>>())
 }

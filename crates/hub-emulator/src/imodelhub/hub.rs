@@ -1,6 +1,6 @@
 //! What all requests share: the service under one lock that is never held across a wait, the clock, and who waits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,9 +74,8 @@ impl Hub {
     }
 
     pub(crate) fn state(&self) -> State {
-        let now = self.clock.now();
-        let mut inner = self.inner.lock();
-        inner.tick(now);
+        self.tick();
+        let inner = self.inner.lock();
         State {
             running: inner.running,
             subscriptions: inner.service.bus.infos(),
@@ -100,13 +99,13 @@ impl Hub {
         }
     }
 
-    /// Publishes an event `count` times; says for how many subscriptions the last was queued. `None`: no such type.
+    /// Publishes an event `count` times; says for how many subscriptions it was queued. `None`: no such type.
     pub(crate) fn publish(&self, topic: &Topic, name: &str, body: Option<&str>, count: u64) -> Option<usize> {
         self.change(|inner, now| {
             inner.tick(now);
-            let mut reached = Vec::new();
+            let mut reached = BTreeSet::new();
             for _ in 0..count {
-                reached = inner.service.publish(topic, name, body, now)?;
+                reached.extend(inner.service.publish(topic, name, body, now)?);
             }
             inner.ring(&reached);
             Some(reached.len())
@@ -286,8 +285,8 @@ impl Inner {
         !changed.is_empty()
     }
 
-    fn ring(&self, subscriptions: &[String]) {
-        for bell in subscriptions.iter().filter_map(|id| self.bells.get(id)) {
+    fn ring<'a>(&self, subscriptions: impl IntoIterator<Item = &'a String>) {
+        for bell in subscriptions.into_iter().filter_map(|id| self.bells.get(id)) {
             bell.notify.notify_waiters();
         }
     }

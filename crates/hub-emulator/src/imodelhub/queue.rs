@@ -1,6 +1,7 @@
 //! One subscription's queue: messages that wait, and messages that are locked. Pure; times are arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,22 @@ use bytes::Bytes;
 use super::ids::Ids;
 
 /// An event as all queues share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Event {
     pub(super) name: Arc<str>,
     pub(super) message_id: Arc<str>,
     pub(super) body: Bytes,
     pub(super) enqueued: Duration,
+}
+
+/// Without its body.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name)
+            .field("message_id", &self.message_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a message is taken.

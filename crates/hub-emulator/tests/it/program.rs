@@ -14,13 +14,20 @@ fn program(args: &[&str]) -> Command {
     command
 }
 
-/// The address in the line that says the program is ready.
-async fn ready(child: &mut Child) -> std::net::SocketAddr {
+/// The addresses in the line that says the program is ready, by service.
+async fn services(child: &mut Child) -> Vec<(String, std::net::SocketAddr)> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = within(lines.next_line()).await.unwrap().expect("a line");
-    let ready: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(ready.as_object().unwrap().len(), 1, "{line}");
-    ready["ftrack"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap()
+    let ready: serde_json::Map<String, Value> = serde_json::from_str(&line).unwrap();
+    let address = |url: &Value| url.as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
+    ready.iter().map(|(service, url)| (service.clone(), address(url))).collect()
+}
+
+/// The address of the ftrack side, which is the only one.
+async fn ready(child: &mut Child) -> std::net::SocketAddr {
+    let services = services(child).await;
+    assert!(services.len() == 1 && services[0].0 == "ftrack", "{services:?}");
+    services[0].1
 }
 
 #[tokio::test]
@@ -34,6 +41,44 @@ async fn the_program_says_where_it_listens_and_admits_its_users() {
         let (got, _) = http(address, &format!("GET /socket.io/1/?{query} HTTP/1.1"), "").await;
         assert_eq!(got, status, "{query}");
     }
+}
+
+#[tokio::test]
+async fn the_program_serves_what_it_is_asked_to() {
+    let (ftrack, imodelhub) = (["--ftrack", "127.0.0.1:0"], ["--imodelhub", "127.0.0.1:0"]);
+    for (args, expected) in [
+        (&ftrack[..], &["ftrack"][..]),
+        (&imodelhub[..], &["imodelhub"]),
+        (&[ftrack, imodelhub].concat(), &["ftrack", "imodelhub"]),
+    ] {
+        let mut child = program(args).spawn().unwrap();
+        let services = services(&mut child).await;
+        let names: Vec<&str> = services.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, expected);
+        for (_, address) in services {
+            assert_eq!(http(address, "GET /admin/state HTTP/1.1", "").await.0, 200);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_program_admits_its_access_tokens_and_keeps_them_out_of_its_log() {
+    let args = ["--imodelhub", "127.0.0.1:0", "--access-token", "token-marked"];
+    let mut child = program(&args).env("RUST_LOG", "trace").spawn().unwrap();
+    let address = services(&mut child).await[0].1;
+    let sas = "POST /sv1.1/Repositories/Global--Global/GlobalScope/GlobalEventSAS/ HTTP/1.1";
+    for (token, status) in [("token-marked", 200), ("other-marked", 401)] {
+        let head = format!("{sas}\nAuthorization: Bearer {token}");
+        assert_eq!(http(address, &head, "{}").await.0, status, "{token}");
+    }
+    let (_, captures) = http(address, "GET /admin/captures HTTP/1.1", "").await;
+    assert!(captures.contains("[redacted]") && !captures.contains("marked"), "{captures}");
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").arg(&id).status().await.unwrap().success());
+    let output = within(child.wait_with_output()).await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("stopping") && !log.contains("marked"), "{log}");
 }
 
 #[cfg(unix)]
@@ -56,6 +101,8 @@ async fn the_program_ends_at_a_signal_and_keeps_keys_out_of_its_log() {
 async fn the_program_refuses_what_it_should_and_says_what_to_do() {
     for (args, says) in [
         (&["--ftrack", "0.0.0.0:0"][..], "127.0.0.1"),
+        (&["--imodelhub", "0.0.0.0:0"], "127.0.0.1"),
+        (&["--imodelhub", "127.0.0.1:0", "--access-token", ""], "not empty"),
         (&["--user", "nokey"], "NAME:KEY"),
         (&["--allow-origin", "x"], "origin"),
     ] {

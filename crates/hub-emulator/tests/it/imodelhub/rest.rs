@@ -121,3 +121,18 @@ async fn types_to_come_can_be_made_known() {
         ("FutureEvent", r#"{"a":1}"#)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_for_debugging_has_no_tokens_and_no_bodies() {
+    let lab = Lab::with(Emulator::builder().access_token("jwt").access_token("token-marked")).await;
+    let queue = lab.subscribe(&["VersionEvent"]).await;
+    lab.emulator.publish_imodel_event(IMODEL, "VersionEvent", Some(json!("body-marked")));
+    lab.emulator.publish_imodel_event(IMODEL, "VersionEvent", Some(json!("body-marked")));
+    lab.head("POST", &queue, "").await;
+    lab.send("POST", &subscriptions(""), "Bearer token-marked", "").await;
+    let shown = format!("{:?}", lab.emulator);
+    assert!(shown.contains("VersionEvent") && !shown.contains("marked"), "{shown}");
+    assert!(!shown.contains("SharedAccessSignature"), "{shown}");
+    let captures = format!("{:?}", lab.emulator.imodelhub_captures());
+    assert!(!captures.contains("token-marked"), "{captures}");
+}
