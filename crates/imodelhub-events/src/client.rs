@@ -1,9 +1,10 @@
 //! The client: subscriptions, tokens, single events.
+#![expect(clippy::disallowed_methods, reason = "a shell: names the system's clock as the default")]
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
@@ -97,6 +98,7 @@ pub struct ClientBuilder {
     exchange: Option<Arc<dyn HttpExchange>>,
     request_timeout: Duration,
     long_poll: Duration,
+    wall_clock: fn() -> SystemTime,
 }
 
 /// A subscription to events, with a queue of its own.
@@ -121,6 +123,7 @@ impl IModelHubClient {
             exchange: None,
             request_timeout: Duration::from_secs(25),
             long_poll: Duration::from_secs(60),
+            wall_clock: SystemTime::now,
         }
     }
 
@@ -328,7 +331,8 @@ impl IModelHubClient {
         let mut all = self.0.queues.lock();
         Arc::clone(all.entry(scope.clone()).or_insert_with(|| {
             let source = Arc::new(SasSource::new(Arc::clone(&self.0.service), scope.clone()));
-            Arc::new(Queues { auth: Arc::new(SharedAuth::new(Arc::clone(&source))), source })
+            let auth = SharedAuth::new(Arc::clone(&source)).wall_clock(self.0.service.wall_clock());
+            Arc::new(Queues { auth: Arc::new(auth), source })
         }))
     }
 }
@@ -344,6 +348,12 @@ impl ClientBuilder {
     /// what proxies on the way allow.
     pub fn long_poll(mut self, timeout: Duration) -> Self {
         self.long_poll = timeout;
+        self
+    }
+
+    /// The clock by which tokens expire, for tests whose time is paused. Default the system's.
+    pub fn wall_clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.wall_clock = clock;
         self
     }
 
@@ -366,7 +376,13 @@ impl ClientBuilder {
             None => Arc::new(ReqwestExchange::builder().build()?),
         };
         let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
-        let service = Arc::new(Service::new(base, exchange, Access(self.provider), self.request_timeout));
+        let service = Arc::new(Service::new(
+            base,
+            exchange,
+            Access(self.provider),
+            self.request_timeout,
+            self.wall_clock,
+        ));
         Ok(IModelHubClient(Arc::new(Inner { service, queues: Mutex::default(), listeners })))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use event_core::{Error, ErrorKind, Result, Retry};
@@ -23,6 +23,7 @@ pub(crate) struct Service {
     exchange: Arc<dyn HttpExchange>,
     access: SharedAuth<Access>,
     timeout: Duration,
+    wall_clock: fn() -> SystemTime,
 }
 
 impl Service {
@@ -31,8 +32,13 @@ impl Service {
         exchange: Arc<dyn HttpExchange>,
         access: Access,
         timeout: Duration,
+        wall_clock: fn() -> SystemTime,
     ) -> Self {
-        Self { base, exchange, access: SharedAuth::new(access), timeout }
+        Self { base, exchange, access: SharedAuth::new(access).wall_clock(wall_clock), timeout, wall_clock }
+    }
+
+    pub(crate) fn wall_clock(&self) -> fn() -> SystemTime {
+        self.wall_clock
     }
 
     pub(crate) fn exchange(&self) -> Arc<dyn HttpExchange> {

@@ -299,7 +299,7 @@ impl Fan {
         let mut attempt = 1;
         loop {
             let Some(client) = self.client.upgrade() else { return };
-            let _one_at_a_time = client.listeners().setting_up.lock().await;
+            let one_at_a_time = client.listeners().setting_up.lock().await;
             let expired = self.current.lock().subscription.clone();
             let failure = match client.recreate(&expired).await {
                 Ok(recreated) => {
@@ -324,7 +324,7 @@ impl Fan {
             }
             let error = Arc::new(failure);
             self.state.send_replace(ListenerState::Retrying { error, attempt, retry_in: pause });
-            drop(_one_at_a_time);
+            drop(one_at_a_time);
             drop(client);
             tokio::time::sleep(pause).await;
             attempt += 1;

@@ -108,10 +108,10 @@ fn check_global(label: &str, event: &GlobalEvent) {
     );
     match (label, &event.change) {
         ("ChangeSetCreatedEvent", GlobalChange::ChangeSetCreated(pushed)) => {
-            assert_eq!(pushed.change_set_id.len(), HASH)
+            assert_eq!(pushed.change_set_id.len(), HASH);
         }
         ("NamedVersionCreatedEvent", GlobalChange::NamedVersionCreated(version)) => {
-            assert!(!version.version_name.is_empty())
+            assert!(!version.version_name.is_empty());
         }
         ("CheckpointCreatedEvent", GlobalChange::CheckpointCreated(_))
         | ("CheckpointV2CreatedEvent", GlobalChange::CheckpointV2Created(_))

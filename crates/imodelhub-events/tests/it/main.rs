@@ -9,6 +9,7 @@
 
 mod bodies;
 mod client;
+mod direct;
 mod failures;
 mod listening;
 mod support;
