@@ -32,7 +32,10 @@ impl QueueAddress {
             Err(Error::new(
                 ErrorKind::InvalidUrl,
                 OP,
-                format!("\"{}\" {why}; give an absolute URL such as https://host/topic/Subscriptions/id", shown.escape_debug()),
+                format!(
+                    "\"{}\" {why}; give an absolute URL such as https://host/topic/Subscriptions/id",
+                    shown.escape_debug()
+                ),
             ))
         };
         let Some((scheme, rest)) = split_scheme(text) else {
@@ -82,19 +85,18 @@ pub(crate) fn split_scheme(text: &str) -> Option<(usize, &str)> {
 
 /// A host name, IPv4 or bracketed IPv6 address, perhaps with a port. No user name.
 pub(crate) fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        match rest.split_once(']') {
             Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port),
             _ => return false,
-        },
-        None => {
-            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-            if !host.bytes().all(plain) {
-                return false;
-            }
-            (host, port)
         }
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if !host.bytes().all(plain) {
+            return false;
+        }
+        (host, port)
     };
     let port_is_fine = port.is_empty()
         || port.strip_prefix(':').is_some_and(|digits| {

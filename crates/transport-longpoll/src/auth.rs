@@ -1,5 +1,8 @@
 //! Where authorizations come from, and when they are renewed.
-#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock, and the wall clock once a token")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a shell: it reads tokio's clock, and the wall clock once a token"
+)]
 
 use std::fmt;
 use std::sync::Arc;

@@ -131,9 +131,8 @@ fn json(text: &Bytes) -> Result<RawJson, BodyError> {
     if blanks == rest.len() {
         return Err(BodyError::Empty);
     }
-    RawJson::from_text(text.slice(start + blanks..text.len() - trailing)).map_err(|_| {
-        if std::str::from_utf8(rest).is_err() { BodyError::BadText } else { BodyError::NotJson }
-    })
+    RawJson::from_text(text.slice(start + blanks..text.len() - trailing))
+        .map_err(|_| if std::str::from_utf8(rest).is_err() { BodyError::BadText } else { BodyError::NotJson })
 }
 
 fn is_blank(byte: u8) -> bool {

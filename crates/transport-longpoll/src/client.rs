@@ -131,10 +131,7 @@ impl QueueClient {
         let (mut refused, mut uncertain, mut attempt) = (false, false, 1);
         loop {
             let request = request::settle(&lock.url, action, &authorization.value, self.0.margin)?;
-            let error = match self.ask(SETTLE, Asked::Settle, request).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let Err(error) = self.ask(SETTLE, Asked::Settle, request).await else { return Ok(()) };
             let class = Failure::of(&error).map(|failure| failure.class);
             let pause = match error.retry() {
                 Retry::AfterReauth if refused => return Err(refused_again(error)),
@@ -143,7 +140,9 @@ impl QueueClient {
                     authorization = self.authorize(Some(&authorization)).await?;
                     continue;
                 }
-                Retry::Never if uncertain && action == LockAction::Complete && class == Some(Class::LockLost) => {
+                Retry::Never
+                    if uncertain && action == LockAction::Complete && class == Some(Class::LockLost) =>
+                {
                     tracing::debug!(queue = %self.0.address, "a repeated completion found no lock: it was done");
                     return Ok(());
                 }

@@ -97,10 +97,8 @@ impl Outcome {
     /// Reads an answer to `asked`.
     pub fn read(asked: Asked, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let class = match (status.as_u16(), asked) {
-            (200 | 201, _) => return Self::Success,
+            (200 | 201, _) | (200..=299, Asked::Settle) => return Self::Success,
             (204, Asked::Receive) => return Self::Nothing,
-            (200..=299, Asked::Settle) => return Self::Success,
-            (200..=299, Asked::Receive) => Class::Unexpected,
             (401, _) => Class::Reauthenticate,
             (404, Asked::Settle) => Class::LockLost,
             (404 | 410, _) => Class::Gone,
@@ -130,10 +128,7 @@ impl Failure {
 
     /// Whether another attempt, later or with fresh credentials, can help.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.class,
-            Class::Throttled | Class::Transient | Class::Unexpected | Class::Reauthenticate
-        )
+        matches!(self.class, Class::Throttled | Class::Transient | Class::Unexpected | Class::Reauthenticate)
     }
 
     /// The failure as an error of the operation `op` on a queue.
@@ -213,11 +208,7 @@ fn element(text: &str, name: &str) -> Option<String> {
         .replace("&quot;", "\"")
         .replace("&apos;", "'")
         .replace("&amp;", "&");
-    let shown: String = plain
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_DETAIL)
-        .collect();
+    let shown: String =
+        plain.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_DETAIL).collect();
     (!shown.is_empty()).then_some(shown)
 }

@@ -245,8 +245,8 @@ impl Poller {
     /// Stops: at once, or when the poll in flight has ended; see the [module](self).
     pub fn stop(&mut self, now: Instant) {
         self.advance(now);
-        let finish = self.config.mode == ReceiveMode::ReceiveAndDelete
-            && self.config.stop == StopPolicy::FinishPoll;
+        let finish =
+            self.config.mode == ReceiveMode::ReceiveAndDelete && self.config.stop == StopPolicy::FinishPoll;
         match (self.state, self.deadline) {
             (State::Polling { .. }, Some(deadline)) if finish => self.state = State::Stopping { deadline },
             (State::Stopping { .. } | State::Closed, _) => {}

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use event_core::{Error, ErrorKind, Result, Secret};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue};
 
 use crate::address::QueueAddress;
 use crate::exchange::Request;
@@ -81,7 +81,12 @@ pub fn receive(
 /// # Errors
 ///
 /// As for [`receive`].
-pub fn settle(lock: &LockUrl, action: LockAction, authorization: &Secret, deadline: Duration) -> Result<Request> {
+pub fn settle(
+    lock: &LockUrl,
+    action: LockAction,
+    authorization: &Secret,
+    deadline: Duration,
+) -> Result<Request> {
     request(action.method(), lock.as_str().to_owned(), authorization, deadline)
 }
 

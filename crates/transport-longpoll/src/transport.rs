@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use event_core::Result;
-use event_core::transport::{
-    Attempt, Capabilities, Continuity, Flow, Guarantees, Link, LinkInfo, Transport,
-};
+use event_core::transport::{Attempt, Capabilities, Continuity, Flow, Guarantees, Link, LinkInfo, Transport};
 use parking_lot::Mutex;
 
 use crate::address::QueueAddress;
@@ -73,10 +71,7 @@ impl LongPollTransport {
     ///
     /// The source is asked before every request; wrap it in [`SharedAuth`](crate::auth::SharedAuth) unless it keeps
     /// its answers itself.
-    pub fn builder(
-        exchange: impl HttpExchange,
-        auth: impl QueueAuth,
-    ) -> LongPollTransportBuilder {
+    pub fn builder(exchange: impl HttpExchange, auth: impl QueueAuth) -> LongPollTransportBuilder {
         LongPollTransportBuilder::new(Arc::new(exchange), Arc::new(auth))
     }
 

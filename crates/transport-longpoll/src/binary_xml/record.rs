@@ -58,11 +58,8 @@ pub(super) fn text(records: &Bytes) -> Result<(Bytes, Form), BodyError> {
     let mut rest = records.clone();
     let mut first: Option<(Bytes, Form)> = None;
     let mut more = BytesMut::new();
-    loop {
-        let Some(&kind) = rest.first() else {
-            // The end of the body serves as the end of the element.
-            break;
-        };
+    // The end of the body serves as the end of the element.
+    while let Some(&kind) = rest.first() {
         if kind == END_ELEMENT && first.is_some() {
             break;
         }

@@ -126,7 +126,9 @@ impl ReqwestExchangeBuilder {
             Proxy::At(url) => match reqwest::Proxy::all(url) {
                 Ok(proxy) => builder.no_proxy().proxy(proxy),
                 // The URL may hold a password: it is not shown.
-                Err(_) => return Err(Error::new(ErrorKind::InvalidUrl, OP, "the proxy's address is not a URL")),
+                Err(_) => {
+                    return Err(Error::new(ErrorKind::InvalidUrl, OP, "the proxy's address is not a URL"));
+                }
             },
         };
         #[cfg(feature = "rustls-no-provider")]
@@ -134,7 +136,8 @@ impl ReqwestExchangeBuilder {
         #[cfg(not(feature = "rustls-no-provider"))]
         let builder = super::tls::apply(builder, self.backend);
         let client = builder.build().map_err(|cause| {
-            Error::new(ErrorKind::Tls, OP, "the HTTP client cannot be set up").with_source(cause.without_url())
+            Error::new(ErrorKind::Tls, OP, "the HTTP client cannot be set up")
+                .with_source(cause.without_url())
         })?;
         Ok(ReqwestExchange { client, max_body: self.max_body })
     }
@@ -180,7 +183,9 @@ impl ReqwestExchange {
             Ok([whole]) => Ok(whole),
             Err(chunks) => {
                 let mut whole = BytesMut::with_capacity(length);
-                chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+                for chunk in &chunks {
+                    whole.extend_from_slice(chunk);
+                }
                 Ok(whole.freeze())
             }
         }

@@ -67,7 +67,8 @@ fn platform_config() -> event_core::Result<rustls::ClientConfig> {
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier)
         .map_err(|cause| {
-            Error::new(ErrorKind::Tls, OP, "the platform's certificate store cannot be used").with_source(cause)
+            Error::new(ErrorKind::Tls, OP, "the platform's certificate store cannot be used")
+                .with_source(cause)
         })?;
     Ok(config.with_no_client_auth())
 }

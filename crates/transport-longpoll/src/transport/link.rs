@@ -51,12 +51,8 @@ impl State {
 }
 
 pub(super) fn pair(config: Arc<Config>) -> (Sender, Inbox) {
-    let shared = Arc::new(Shared {
-        config,
-        state: Mutex::default(),
-        waker: AtomicWaker::new(),
-        ended: Notify::new(),
-    });
+    let shared =
+        Arc::new(Shared { config, state: Mutex::default(), waker: AtomicWaker::new(), ended: Notify::new() });
     (Sender(Arc::clone(&shared)), Inbox { shared, queues: SelectAll::new() })
 }
 
@@ -111,7 +107,12 @@ pub(super) struct Sender(Arc<Shared>);
 
 impl Sender {
     /// Another subscription to the same queue, if there is one: it may be taken over, or is in the way.
-    fn take_over(&self, state: &mut State, id: &SubscriptionId, address: &QueueAddress, mode: ReceiveMode) -> Result<bool> {
+    fn take_over(
+        state: &mut State,
+        id: &SubscriptionId,
+        address: &QueueAddress,
+        mode: ReceiveMode,
+    ) -> Result<bool> {
         if let Some(other) = state.queues.values().find(|other| other.client.address() == address) {
             let message = format!(
                 "the queue {address} is read by the subscription \"{}\" already; two readers would take each other's messages",
@@ -164,7 +165,8 @@ impl LinkSender for Sender {
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         const OP: &str = "subscribe";
         let Some(address) = &spec.address else {
-            let message = format!("the subscription \"{}\" has no address; give it the URL of its queue", spec.id);
+            let message =
+                format!("the subscription \"{}\" has no address; give it the URL of its queue", spec.id);
             return Err(Error::new(ErrorKind::InvalidInput, OP, message));
         };
         let address = QueueAddress::parse(address)?;
@@ -186,7 +188,7 @@ impl LinkSender for Sender {
             let message = format!("there is a subscription \"{}\" on this link already", spec.id);
             return Err(Error::new(ErrorKind::Duplicate, OP, message));
         }
-        if self.take_over(&mut state, &spec.id, &address, mode)? {
+        if Self::take_over(&mut state, &spec.id, &address, mode)? {
             return Ok(());
         }
         let poll = PollConfig { mode, ..config.poll.clone() };

@@ -16,7 +16,11 @@ fn queue() -> QueueAddress {
 fn a_queue_has_a_plain_absolute_address() {
     for (text, origin, path) in [
         ("https://h/q", "https://h", "/q"),
-        ("http://127.0.0.1:8080/bus/a-b/Subscriptions/c/", "http://127.0.0.1:8080", "/bus/a-b/Subscriptions/c"),
+        (
+            "http://127.0.0.1:8080/bus/a-b/Subscriptions/c/",
+            "http://127.0.0.1:8080",
+            "/bus/a-b/Subscriptions/c",
+        ),
         ("HTTPS://Host:443/q%20r/", "HTTPS://Host:443", "/q%20r"),
         ("http://[::1]:9/q", "http://[::1]:9", "/q"),
     ] {
@@ -25,10 +29,30 @@ fn a_queue_has_a_plain_absolute_address() {
         assert_eq!(address.as_str(), format!("{origin}{path}"));
     }
     for text in [
-        "", "q", "/q", "ftp://h/q", "https://h", "https://h/", "https:///q", "https://u@h/q", "https://u:p@h/q",
-        "https://h:x/q", "https://h:99999/q", "https://h/q?x=1", "https://h/q#x", "https://h/a/../b", "https://h/%2E%2e/b",
-        "https://h/a//b", "https://h/a b", "https://h\\@evil/q", "https://h/a\\b", "https://h/a%2", "https://h/a%zz",
-        "https://[h]/q", "https://h/\u{e9}", "https://h/q\r\nx: y",
+        "",
+        "q",
+        "/q",
+        "ftp://h/q",
+        "https://h",
+        "https://h/",
+        "https:///q",
+        "https://u@h/q",
+        "https://u:p@h/q",
+        "https://h:x/q",
+        "https://h:99999/q",
+        "https://h/q?x=1",
+        "https://h/q#x",
+        "https://h/a/../b",
+        "https://h/%2E%2e/b",
+        "https://h/a//b",
+        "https://h/a b",
+        "https://h\\@evil/q",
+        "https://h/a\\b",
+        "https://h/a%2",
+        "https://h/a%zz",
+        "https://[h]/q",
+        "https://h/\u{e9}",
+        "https://h/q\r\nx: y",
     ] {
         let error = QueueAddress::parse(text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidUrl, "{text}");
@@ -40,11 +64,17 @@ fn a_queue_has_a_plain_absolute_address() {
 fn a_location_stays_with_its_queue() {
     let at = "https://bus.example.com";
     for (location, expected) in [
-        (format!("{at}/topic/subscriptions/s1/messages/7/t"), format!("{at}/topic/subscriptions/s1/messages/7/t")),
+        (
+            format!("{at}/topic/subscriptions/s1/messages/7/t"),
+            format!("{at}/topic/subscriptions/s1/messages/7/t"),
+        ),
         (format!(" {at}/x/messages/7/t "), format!("{at}/x/messages/7/t")),
         ("HTTPS://BUS.example.com:443/x/7/t".to_owned(), format!("{at}/x/7/t")),
         ("/topic/messages/7/t".to_owned(), format!("{at}/topic/messages/7/t")),
-        ("/topic/messages/7/t?api-version=2016-07".to_owned(), format!("{at}/topic/messages/7/t?api-version=2016-07")),
+        (
+            "/topic/messages/7/t?api-version=2016-07".to_owned(),
+            format!("{at}/topic/messages/7/t?api-version=2016-07"),
+        ),
         ("/topic/messages/7/t/".to_owned(), format!("{at}/topic/messages/7/t/")),
     ] {
         assert_eq!(LockUrl::parse(&queue(), &location).unwrap().as_str(), expected);

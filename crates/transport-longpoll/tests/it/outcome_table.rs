@@ -102,10 +102,15 @@ fn the_services_words_are_in_the_message() {
     assert_eq!(failed.code.as_deref(), Some("403"));
     assert_eq!(failed.detail.as_deref(), Some("'Listen' <claim> & more"));
     assert_eq!(failed.to_string(), "the service refused (HTTP 403): 'Listen' <claim> & more");
-    assert_eq!(failure(400, &[], "<Error><Code>7</Code></Error>").to_string(), "the service refused (HTTP 400): code 7");
+    assert_eq!(
+        failure(400, &[], "<Error><Code>7</Code></Error>").to_string(),
+        "the service refused (HTTP 400): code 7"
+    );
     let long = format!("<Error><Detail>{}</Detail></Error>", "x".repeat(2000));
     assert_eq!(failure(400, &[], &long).detail.unwrap().len(), 500);
-    for body in ["", "<Error>", "<Error><Code></Code><Detail/></Error>", "<html>no</html>", "<Error><Detail>cut"] {
+    for body in
+        ["", "<Error>", "<Error><Code></Code><Detail/></Error>", "<html>no</html>", "<Error><Detail>cut"]
+    {
         let failed = failure(400, &[], body);
         assert_eq!((failed.code, failed.detail), (None, None), "{body}");
     }
@@ -148,7 +153,8 @@ fn the_content_type_is_cut_and_trimmed_and_keeps_its_case() {
 #[test]
 fn a_body_that_cannot_be_read_is_handed_over_raw() {
     for body in [&b""[..], b"\x00\xFF{", b"{\"a\":", b"no braces"] {
-        let headers = header_map(&[("content-type", "CodeEvent"), ("brokerproperties", "{\"MessageId\":\"m\"}")]);
+        let headers =
+            header_map(&[("content-type", "CodeEvent"), ("brokerproperties", "{\"MessageId\":\"m\"}")]);
         let event = Message::read(headers, Bytes::copy_from_slice(body)).to_event().unwrap();
         assert!(event.raw_data().is_null());
         assert_eq!((event.topic().as_str(), event.id().unwrap().as_str()), ("CodeEvent", "m"));

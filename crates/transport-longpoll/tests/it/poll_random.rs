@@ -129,7 +129,12 @@ impl Watcher {
     }
 }
 
-fn live(operations: Vec<Operation>, mode: ReceiveMode, stop: StopPolicy, random: f64) -> Result<(), TestCaseError> {
+fn live(
+    operations: Vec<Operation>,
+    mode: ReceiveMode,
+    stop: StopPolicy,
+    random: f64,
+) -> Result<(), TestCaseError> {
     let mut now = start();
     let mut config = PollConfig::new(mode);
     config.stop = stop;
@@ -137,7 +142,7 @@ fn live(operations: Vec<Operation>, mode: ReceiveMode, stop: StopPolicy, random:
     let mut watcher = Watcher::default();
     let mut resumed = 0;
     for operation in operations {
-        let polled = watcher.polling;
+        let first_poll = watcher.polling;
         match operation {
             Operation::Grant(credit) => {
                 watcher.granted += u64::from(credit);
@@ -149,18 +154,18 @@ fn live(operations: Vec<Operation>, mode: ReceiveMode, stop: StopPolicy, random:
                 poller.handle_authorization_failed(now, error(advice), random);
             }
             Operation::Message => {
-                watcher.counted.messages += u64::from(polled);
-                watcher.refusals_in_a_row *= u32::from(!polled);
+                watcher.counted.messages += u64::from(first_poll);
+                watcher.refusals_in_a_row *= u32::from(!first_poll);
                 watcher.answered();
                 poller.handle_message(now);
             }
             Operation::Nothing => {
-                watcher.refusals_in_a_row *= u32::from(!polled);
+                watcher.refusals_in_a_row *= u32::from(!first_poll);
                 watcher.answered();
                 poller.handle_nothing(now);
             }
             Operation::Failure(advice) => {
-                if polled {
+                if first_poll {
                     watcher.refusals_in_a_row = match advice {
                         Advice::Reauth => watcher.refusals_in_a_row + 1,
                         _ => 0,

@@ -140,14 +140,16 @@ fn failures_double_the_limit_of_the_pause_and_success_ends_that() {
 
 #[test]
 fn what_the_service_asks_to_wait_is_waited_and_a_little_more() {
-    for (asked, random, waited) in [(7, 0.0, 7_000), (7, 1.0, 7_500), (0, 0.5, 250), (1_000_000, 0.0, 600_000)] {
+    for (asked, random, waited) in
+        [(7, 0.0, 7_000), (7, 1.0, 7_500), (0, 0.5, 250), (1_000_000, 0.0, 600_000)]
+    {
         let (mut poller, now) = polling(PeekLock, 1);
         poller.handle_failure(now, error(Retry::After(secs(asked))), random);
         assert_eq!(said(&mut poller), [format!("retry 1 in {waited}ms")]);
         let until = now + Duration::from_millis(waited);
         assert_eq!(poller.poll_timeout(), Some(until));
-        poller.handle_timeout(until - Duration::from_millis(1), 0.0);
-        poller.grant(until - Duration::from_millis(1), 5);
+        poller.handle_timeout(until.checked_sub(Duration::from_millis(1)).unwrap(), 0.0);
+        poller.grant(until.checked_sub(Duration::from_millis(1)).unwrap(), 5);
         assert!(said(&mut poller).is_empty());
         poller.handle_timeout(until, 0.0);
         assert_eq!(said(&mut poller), ["authorize"]);
@@ -183,7 +185,10 @@ fn a_refusal_after_a_good_poll_is_a_new_one() {
     poller.handle_authorized(now);
     poller.handle_failure(now, error(Retry::AfterReauth), 1.0);
     let said = said(&mut poller);
-    assert_eq!(said[..], ["authorize anew", "poll 60", "retry 1 in 0ms", "authorize", "poll 60", "authorize anew"]);
+    assert_eq!(
+        said[..],
+        ["authorize anew", "poll 60", "retry 1 in 0ms", "authorize", "poll 60", "authorize anew"]
+    );
 }
 
 #[test]
@@ -301,7 +306,9 @@ fn a_poll_lasts_whole_seconds_up_to_230() {
     for length in [secs(1), secs(60), secs(230)] {
         PollConfig::check_long_poll(length).unwrap();
     }
-    for length in [Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1500), secs(231), Duration::MAX] {
+    for length in
+        [Duration::ZERO, Duration::from_millis(500), Duration::from_millis(1500), secs(231), Duration::MAX]
+    {
         assert_eq!(PollConfig::check_long_poll(length).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

@@ -71,7 +71,8 @@ fn requests_have_the_recorded_form() {
     for name in ["imodelhub-core", "imodelhub-azure-sb", EVENTS] {
         for record in records(name).iter().filter(|record| record.is_to_a_queue()) {
             // Microsoft's client adds a version to every URL, and writes capitals.
-            let recorded = record.url().replace("&api-version=2016-07", "").replace("?api-version=2016-07", "");
+            let recorded =
+                record.url().replace("&api-version=2016-07", "").replace("?api-version=2016-07", "");
             let token = record.header("authorization").unwrap();
             let host = "127.0.0.1:1";
             let queue = queue(record, host);
@@ -140,8 +141,12 @@ fn answers_are_read_as_the_clients_read_them() {
                     assert_eq!(failure.code, Some(failure.status.to_string()));
                     let text = failure.to_string();
                     match failure.class {
-                        Class::Gone => assert!(text.contains("No such subscription") || text.contains("deleted while")),
-                        Class::Reauthenticate => assert!(text.ends_with(": ExpiredToken: The token is expired or invalid")),
+                        Class::Gone => {
+                            assert!(text.contains("No such subscription") || text.contains("deleted while"));
+                        }
+                        Class::Reauthenticate => {
+                            assert!(text.ends_with(": ExpiredToken: The token is expired or invalid"));
+                        }
                         Class::LockLost => assert!(text.contains("The lock supplied is invalid")),
                         other => panic!("{other:?}"),
                     }

@@ -20,7 +20,10 @@ async fn holding(response: Response) -> (Service, Link, RawDelivery) {
     link.tx.grant(&"s1".into(), 1);
     settle_down(&mut link).await;
     let call = service.call().await;
-    assert_eq!((call.line().as_str(), call.header("content-length")), ("POST /messages/head?timeout=60", "0"));
+    assert_eq!(
+        (call.line().as_str(), call.header("content-length")),
+        ("POST /messages/head?timeout=60", "0")
+    );
     call.answer(response);
     let delivery = delivery(&mut link).await;
     (service, link, delivery)
@@ -97,7 +100,8 @@ async fn a_settlement_is_tried_three_times_and_with_a_fresh_token_once() {
         }
         assert_eq!(tokens, ["token-0", "token-0", "token-1", "token-1"]);
     };
-    let (settled, ()) = tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
+    let (settled, ()) =
+        tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
     settled.unwrap();
 
     let (service, link, delivery) = holding(locked("m", 1)).await;
@@ -106,7 +110,8 @@ async fn a_settlement_is_tried_three_times_and_with_a_fresh_token_once() {
             service.call().await.answer(status(500));
         }
     };
-    let (settled, ()) = tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
+    let (settled, ()) =
+        tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
     let failed = settled.unwrap_err();
     assert_eq!((failed.error.kind(), failed.error.retry()), (ErrorKind::Unreachable, Retry::Backoff));
     // A lock is not waited away.
@@ -135,7 +140,8 @@ async fn a_persistent_refusal_of_a_settlement_ends_after_one_fresh_token() {
         service.call().await.answer(status(401));
         service.call().await.answer(status(401));
     };
-    let (settled, ()) = tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
+    let (settled, ()) =
+        tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
     let error = settled.unwrap_err().error;
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
     assert!(service.is_quiet());

@@ -9,7 +9,11 @@ use transport_longpoll::{LongPollTransport, LongPollTransportBuilder};
 use crate::support::*;
 
 /// A link with one poll in flight for "s1".
-async fn polling(builder: LongPollTransportBuilder, require: Guarantee, service: &Service) -> (LongPollTransport, Link, Call) {
+async fn polling(
+    builder: LongPollTransportBuilder,
+    require: Guarantee,
+    service: &Service,
+) -> (LongPollTransport, Link, Call) {
     let (transport, mut link) = connect(builder).await;
     link.tx.subscribe(&spec("s1", QUEUE, require)).await.unwrap();
     link.tx.grant(&"s1".into(), 5);
