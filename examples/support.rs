@@ -51,6 +51,10 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/guides/ftrack.md")]
     struct FtrackGuide;
+    #[doc = include_str!("../docs/guides/imodelhub.md")]
+    struct IModelHubGuide;
+    #[doc = include_str!("../crates/imodelhub-events/README.md")]
+    struct IModelHubReadme;
     #[doc = include_str!("../docs/protocols/expressions.md")]
     struct Expressions;
 }

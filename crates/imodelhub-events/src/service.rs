@@ -84,12 +84,14 @@ impl Service {
             request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             request.body = Bytes::copy_from_slice(body);
         }
-        let Ok(answer) = tokio::time::timeout(self.timeout, self.exchange.exchange(request)).await else {
+        // The exchange keeps the time itself; should one not do so, this ends it.
+        let limit = self.timeout + Duration::from_secs(1);
+        let Ok(answer) = tokio::time::timeout(limit, self.exchange.exchange(request)).await else {
             let message = format!(
                 "{}: no answer within {:?}; it may have been obeyed all the same",
                 self.base, self.timeout
             );
-            return Err(Error::new(ErrorKind::Timeout, op, message).with_retry(Retry::Never));
+            return Err(Error::new(ErrorKind::Timeout, op, message));
         };
         let response = answer.map_err(|error| error.into_error(op, &self.base))?;
         read(op, response)

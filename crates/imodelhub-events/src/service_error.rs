@@ -176,8 +176,6 @@ impl ServiceError {
             Some("EventTypeDoesNotExist" | "MissingRequiredProperties" | "InvalidPropertiesValues") => {
                 ErrorKind::InvalidInput
             }
-            // Another name says more than the status would.
-            Some(name) if name != "Unknown" && self.status < 500 && self.status != 401 => ErrorKind::Refused,
             _ => match self.status {
                 401 => ErrorKind::Unauthenticated,
                 403 => ErrorKind::PermissionDenied,
@@ -261,6 +259,9 @@ mod tests {
             (401, "", Reauthenticate, ErrorKind::Unauthenticated),
             (410, "", Gone, ErrorKind::NotFound),
             (400, "", Fatal, ErrorKind::Refused),
+            (429, "TooManyRequests", Retryable, ErrorKind::Unreachable),
+            (404, "SomethingElse", Gone, ErrorKind::NotFound),
+            (403, "iModelHub.BrandNew", Fatal, ErrorKind::PermissionDenied),
         ] {
             let refusal = read(status, id);
             assert_eq!(refusal.class(), class, "{status} {id}");

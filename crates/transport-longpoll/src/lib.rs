@@ -73,3 +73,8 @@ pub(crate) fn random_share() -> f64 {
     let share = (uuid::Uuid::new_v4().as_u128() & ((1 << 53) - 1)) as f64 / (1_u64 << 53) as f64;
     share
 }
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -196,7 +196,8 @@ impl Queue {
         if refused {
             self.see(|| QueueState::Renewing);
         }
-        let (client, refused) = (self.control.client.clone(), self.used.take().filter(|_| refused));
+        // It is kept until there is another: the source may fail, and be asked again.
+        let (client, refused) = (self.control.client.clone(), self.used.clone().filter(|_| refused));
         self.flight = Flight::Authorizing(Box::pin(async move { client.authorize(refused.as_ref()).await }));
     }
 

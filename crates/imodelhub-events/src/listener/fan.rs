@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_core::transport::Guarantee;
 use event_core::{Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -252,8 +254,20 @@ impl Fan {
     async fn spread(&self, event: HubEvent) -> Result<()> {
         self.received.store(true, Ordering::Relaxed);
         let sinks: Vec<Sink> = self.listeners.lock().1.iter().map(|(_, sink)| Arc::clone(sink)).collect();
-        let outcomes = join_all(sinks.iter().map(|sink| sink(event.clone()))).await;
-        outcomes.into_iter().collect()
+        let handled = join_all(sinks.into_iter().map(|sink| {
+            let event = event.clone();
+            // One that panics must not cut the others off.
+            AssertUnwindSafe(async move { sink(event).await }).catch_unwind()
+        }));
+        let mut outcome = Ok(());
+        for handled in handled.await {
+            let panicked = |_| Err(Error::new(ErrorKind::Handler, "listen", "a listener panicked"));
+            if let Err(error) = handled.unwrap_or_else(panicked) {
+                tracing::error!(id = %self.id(), %error, "an event was not handled");
+                outcome = Err(error);
+            }
+        }
+        outcome
     }
 
     fn end(&self, reason: Option<Arc<Error>>) {

@@ -1,12 +1,13 @@
 //! A listener as a stream.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use event_core::Result;
+use event_core::{Error, Result};
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Listener, ListenerState};
@@ -44,7 +45,8 @@ impl Listened {
 /// When the listener ends for a reason, the stream yields it as an `Err` and ends.
 pub struct ListenerStream {
     arriving: mpsc::Receiver<Listened>,
-    state: watch::Receiver<ListenerState>,
+    /// Waits for the end of the listener, from the first poll on.
+    ended: BoxFuture<'static, Option<Arc<Error>>>,
     listener: Listener,
     told: bool,
 }
@@ -52,33 +54,25 @@ pub struct ListenerStream {
 impl ListenerStream {
     pub(super) fn new(
         arriving: mpsc::Receiver<Listened>,
-        state: watch::Receiver<ListenerState>,
+        mut state: watch::Receiver<ListenerState>,
         listener: Listener,
     ) -> Self {
-        Self { arriving, state, listener, told: false }
+        let ended = Box::pin(async move {
+            match state.wait_for(|state| matches!(state, ListenerState::Ended(_))).await.as_deref() {
+                Ok(ListenerState::Ended(reason)) => reason.clone(),
+                _ => None,
+            }
+        });
+        Self { arriving, ended, listener, told: false }
     }
 
-    /// The next event. Cancel-safe.
+    /// The next event; `None` after the end. Cancel-safe.
     ///
     /// # Errors
     ///
     /// The reason for which the listener has ended.
     pub async fn next(&mut self) -> Option<Result<Listened>> {
-        if self.told {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            Some(event) = self.arriving.recv() => Some(Ok(event)),
-            ended = self.state.wait_for(|state| matches!(state, ListenerState::Ended(_))) => {
-                let reason = match ended.as_deref() {
-                    Ok(ListenerState::Ended(reason)) => reason.clone(),
-                    _ => None,
-                };
-                self.told = true;
-                reason.map(|reason| Err(reason.duplicate()))
-            }
-        }
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     /// Where the listener stands.
@@ -91,11 +85,15 @@ impl Stream for ListenerStream {
     type Item = Result<Listened>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Waiting is cancel-safe, so a wait that is begun anew at every poll loses nothing but its waker, which
-        // the poll renews.
-        let next = self.next();
-        let mut next = std::pin::pin!(next);
-        next.as_mut().poll(cx)
+        if self.told {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(Some(event)) = self.arriving.poll_recv(cx) {
+            return Poll::Ready(Some(Ok(event)));
+        }
+        let reason = ready!(self.ended.as_mut().poll(cx));
+        self.told = true;
+        Poll::Ready(reason.map(|reason| Err(reason.duplicate())))
     }
 }
 

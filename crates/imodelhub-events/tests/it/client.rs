@@ -30,7 +30,7 @@ async fn a_subscription_is_created_read_changed_and_deleted() {
         "codes were not asked for; the event is gone"
     );
 
-    let changed = client.update_subscription(&subscription, &["CodeEvent"]).await.unwrap();
+    let changed = client.update_subscription(&subscription, &[EventType::Code]).await.unwrap();
     assert_eq!((changed.id.as_str(), changed.event_types.len()), (subscription.id.as_str(), 1));
     client.delete_subscription(&changed).await.unwrap();
     let gone = client.get_event(&changed, None).await.unwrap_err();

@@ -145,3 +145,42 @@ async fn a_listener_shows_where_it_stands() {
     let ListenerState::Ended(Some(reason)) = ended else { panic!("{ended:?}") };
     assert_eq!(reason.kind(), ErrorKind::NotFound);
 }
+
+#[tokio::test]
+async fn a_stream_polled_by_a_combinator_hears_of_the_end_at_once() {
+    let emulator = Arc::new(Emulator::start().await.unwrap());
+    let (client, _) = client(&emulator);
+    let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
+    let stream = client.create_listener(&subscription).stream().await.unwrap();
+    let reading = tokio::spawn(futures_util::StreamExt::collect::<Vec<_>>(stream));
+    emulator.wait_for_imodelhub(|state| state.waiting() == 1).await;
+    client.delete_subscription(&subscription).await.unwrap();
+    let seen = reading.await.unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].as_ref().unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_listener_that_panics_does_not_cut_off_the_others() {
+    let emulator = Arc::new(Emulator::start().await.unwrap());
+    let (client, _) = client(&emulator);
+    let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
+    let log = Log::default();
+    let writing = log.clone();
+    let panics = client.create_listener(&subscription).handle(async |event: HubEvent| {
+        assert_ne!(event.delivery_count(), Some(1), "the first time");
+    });
+    let _panics = panics.await.unwrap();
+    let calm = client.create_listener(&subscription).handle(move |event: HubEvent| {
+        let log = writing.clone();
+        async move {
+            log.add(format!("begin {}", event.delivery_count().unwrap()));
+            tokio::task::yield_now().await;
+            log.add(format!("end {}", event.delivery_count().unwrap()));
+        }
+    });
+    let _calm = calm.await.unwrap();
+    publish(&emulator, 0);
+    assert_eq!(log.wait_for(4).await, ["begin 1", "end 1", "begin 2", "end 2"]);
+    emulator.wait_for_imodelhub(|state| state.stats.completed == 1).await;
+}

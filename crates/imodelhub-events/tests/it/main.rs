@@ -11,5 +11,6 @@ mod bodies;
 mod client;
 mod direct;
 mod failures;
+mod ledger;
 mod listening;
 mod support;

@@ -9,7 +9,9 @@ const NAMESPACE: &str = "http://schemas.microsoft.com/2003/10/Serialization/";
 fn element(records: &[&[u8]]) -> Bytes {
     let mut body = b"@\x06string\x08\x33".to_vec();
     body.extend_from_slice(NAMESPACE.as_bytes());
-    records.iter().for_each(|record| body.extend_from_slice(record));
+    for record in records {
+        body.extend_from_slice(record);
+    }
     body.into()
 }
 

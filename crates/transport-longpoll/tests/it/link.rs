@@ -9,9 +9,10 @@ use event_core::{ErrorKind, Event, Retry};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use transport_longpoll::auth::{Authorization, QueueAuth, SharedAuth};
 use transport_longpoll::exchange::ExchangeErrorKind;
 use transport_longpoll::outcome::{Class, Failure};
-use transport_longpoll::{LongPollTransportBuilder, QueueState};
+use transport_longpoll::{LongPollTransport, LongPollTransportBuilder, QueueState};
 
 use crate::support::*;
 
@@ -251,6 +252,44 @@ async fn a_refusal_loses_nothing_and_the_fresh_token_is_told() {
         }
     }
     assert_eq!((renewals, tokens.refused.load(std::sync::atomic::Ordering::SeqCst)), (166, 166));
+}
+
+/// Gives one token, then fails once when that was refused, then gives another.
+#[derive(Default)]
+struct Stumbling(std::sync::atomic::AtomicU32);
+
+#[async_trait::async_trait]
+impl QueueAuth for Stumbling {
+    async fn authorization(&self, refused: Option<&Authorization>) -> event_core::Result<Authorization> {
+        let Some(refused) = refused else { return Ok(Authorization::new("old")) };
+        assert_eq!(refused.value.expose(), "old");
+        match self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Err(event_core::Error::new(ErrorKind::Unreachable, "authorize", "not now")),
+            _ => Ok(Authorization::new("new")),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_is_asked_again_with_the_refused_one() {
+    let (service, wire) = Service::new();
+    let builder = LongPollTransport::builder(wire, SharedAuth::new(Stumbling::default()));
+    let mut link = reading(builder, Guarantee::AtMostOnce, 1).await;
+    settle_down(&mut link).await;
+    let call = service.call().await;
+    assert_eq!(call.header("authorization"), "old");
+    call.answer(status(401));
+    assert_eq!(problem(&mut link).await.op(), "authorize");
+    let call = tokio::select! {
+        call = service.call() => call,
+        other = link.rx.next() => panic!("{other:?}"),
+    };
+    assert_eq!(call.header("authorization"), "new");
+    call.answer(event("m"));
+    assert!(matches!(
+        next(&mut link).await,
+        Inbound::Delivery(_) | Inbound::Subscription { change: SubscriptionChange::Reauthenticated, .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@
 mod auth;
 mod binary_random;
 mod binary_table;
+mod hub;
 mod link;
 mod lock_table;
 #[cfg(feature = "reqwest")]

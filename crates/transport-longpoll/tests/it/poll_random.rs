@@ -142,7 +142,7 @@ fn live(
     let mut watcher = Watcher::default();
     let mut resumed = 0;
     for operation in operations {
-        let first_poll = watcher.polling;
+        let was_polling = watcher.polling;
         match operation {
             Operation::Grant(credit) => {
                 watcher.granted += u64::from(credit);
@@ -154,18 +154,18 @@ fn live(
                 poller.handle_authorization_failed(now, error(advice), random);
             }
             Operation::Message => {
-                watcher.counted.messages += u64::from(first_poll);
-                watcher.refusals_in_a_row *= u32::from(!first_poll);
+                watcher.counted.messages += u64::from(was_polling);
+                watcher.refusals_in_a_row *= u32::from(!was_polling);
                 watcher.answered();
                 poller.handle_message(now);
             }
             Operation::Nothing => {
-                watcher.refusals_in_a_row *= u32::from(!first_poll);
+                watcher.refusals_in_a_row *= u32::from(!was_polling);
                 watcher.answered();
                 poller.handle_nothing(now);
             }
             Operation::Failure(advice) => {
-                if first_poll {
+                if was_polling {
                     watcher.refusals_in_a_row = match advice {
                         Advice::Reauth => watcher.refusals_in_a_row + 1,
                         _ => 0,
