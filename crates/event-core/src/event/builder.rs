@@ -28,13 +28,14 @@ const NEW_ORDER: [Member; 7] = [
 #[derive(Clone)]
 pub struct EventBuilder {
     envelope: Envelope,
+    /// A random id is drawn at the end, unless one is given before.
+    draws_id: bool,
     failure: Option<Arc<Error>>,
 }
 
 impl EventBuilder {
     pub(super) fn new(topic: Topic) -> Self {
         let envelope = Envelope {
-            id: Field::Value(EventId::random()),
             data: Field::Value(RawJson::empty_object()),
             source: Field::Null,
             target: Field::Value(Arc::from("")),
@@ -43,16 +44,17 @@ impl EventBuilder {
             order: NEW_ORDER.to_vec(),
             ..Envelope::bare(topic)
         };
-        Self { envelope, failure: None }
+        Self { envelope, draws_id: true, failure: None }
     }
 
     pub(super) fn from_envelope(envelope: Envelope) -> Self {
-        Self { envelope, failure: None }
+        Self { envelope, draws_id: false, failure: None }
     }
 
     /// Replaces the random id.
     pub fn id(mut self, id: impl Into<EventId>) -> Self {
         self.put(Member::Id);
+        self.draws_id = false;
         self.envelope.id = Field::Value(id.into());
         self
     }
@@ -164,7 +166,10 @@ impl EventBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidInput`] for an empty topic or a value that has no JSON form.
-    pub fn build(self) -> Result<Event> {
+    pub fn build(mut self) -> Result<Event> {
+        if self.draws_id {
+            self.envelope.id = Field::Value(EventId::random());
+        }
         if let Some(failure) = self.failure {
             return Err(failure.duplicate());
         }

@@ -176,10 +176,12 @@ impl ListenerBuilder {
     }
 }
 
-/// A listener. Dropping it stops it; when the last one of a subscription stops, so does the poll.
+/// A listener. Dropping it stops it; when the last one of a subscription stops, so does the poll. A handler at work
+/// finishes, and its event is completed.
 ///
-/// Under a lock no event is lost by that: one that was just locked comes back after its lock. A destructive poll that is
-/// under way ends by itself, and what it brings is lost.
+/// Under a lock no event is lost by that: one that was just locked, or is locked by a poll on its way, comes back
+/// after its lock. A destructive poll that is under way ends by itself; a new listener takes over what it brings,
+/// and without one that is lost.
 pub struct Listener {
     client: IModelHubClient,
     fan: Arc<Fan>,
