@@ -48,9 +48,11 @@ pub(super) struct Wishes {
     pub(super) recreate_expired: bool,
     pub(super) fallback: bool,
     pub(super) on_gap: Option<OnGap>,
+    pub(super) on_fallback: Option<OnFallback>,
 }
 
 pub(super) type OnGap = Arc<dyn Fn(&SubscriptionGap) + Send + Sync>;
+pub(super) type OnFallback = Arc<dyn Fn(&Error) + Send + Sync>;
 pub(super) type Sink = Arc<dyn Fn(HubEvent) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// One subscription, and everybody who listens to it.
@@ -291,6 +293,9 @@ impl Fan {
             if self.wishes.fallback {
                 tracing::warn!(id = %self.id(), %reason, "locked reading is refused; falling back to destructive reading");
                 self.current.lock().mode = ReceiveMode::ReceiveAndDelete;
+                if let Some(on_fallback) = &self.wishes.on_fallback {
+                    on_fallback(&peek_lock_refused(reason));
+                }
                 self.mend(Self::reattach(Arc::clone(self)));
             } else {
                 self.end(Some(Arc::new(peek_lock_refused(reason))));

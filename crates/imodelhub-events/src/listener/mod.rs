@@ -95,6 +95,12 @@ impl ListenerBuilder {
         self
     }
 
+    /// Called when the listener falls back to destructive reading, with the reason. It must not block.
+    pub fn on_fallback(mut self, on_fallback: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.wishes.on_fallback = Some(Arc::new(on_fallback));
+        self
+    }
+
     /// Listens with a handler. An error or a panic gives the event back, under a lock.
     ///
     /// # Errors
@@ -192,6 +198,11 @@ impl Listener {
     /// Where it stands.
     pub fn state(&self) -> ListenerState {
         self.fan.state.borrow().clone()
+    }
+
+    /// How events leave the queue now: another way than at first, after a fall-back.
+    pub fn mode(&self) -> ReceiveMode {
+        self.fan.mode()
     }
 
     /// The id of the subscription of now: another one than at first, when it was created anew.

@@ -155,8 +155,13 @@ async fn a_service_that_refuses_locked_reading_ends_the_listener_by_name_or_is_r
         let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
         emulator.add_fault(Fault::new(status(403)).method("POST").path("/messages/head").times(0)).unwrap();
         emulator.publish_imodel_event(IMODEL, "VersionEvent", None);
-        let mut stream = client.create_listener(&subscription).fallback(fallback).stream().await.unwrap();
+        let log = Log::default();
+        let told = log.clone();
+        let listening = client.create_listener(&subscription).fallback(fallback);
+        let listening = listening.on_fallback(move |reason| told.add(reason.to_string()));
+        let mut stream = listening.stream().await.unwrap();
         if fallback {
+            assert!(log.wait_for(1).await[0].contains("refuses locked reading"));
             let event = stream.next().await.unwrap().unwrap().ack();
             assert_eq!(event.event_type(), "VersionEvent");
         } else {
