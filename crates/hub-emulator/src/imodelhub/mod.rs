@@ -5,12 +5,11 @@
 //!
 //! Inside: `service` makes an answer of a request and knows no socket and no clock; below it are `route`, `wsg` and
 //! `answers` (the forms), `bus` and `queue` (subscriptions and messages), `sas` and `tokens` (who may do what),
-//! `events` and `binary_xml` (what events say). `hub` holds it under a lock and keeps polls waiting; `http`, `admin`
-//! and `server` are the network; `faults` and `spoil` are the misbehaviour.
+//! `events` (what events say; their wrapping is transport-longpoll's). `hub` holds it under a lock and keeps polls
+//! waiting; `http`, `admin` and `server` are the network; `faults` and `spoil` are the misbehaviour.
 
 mod admin;
 mod answers;
-mod binary_xml;
 mod bus;
 #[cfg(test)]
 mod bus_tests;

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use event_core::Secret;
 use http::header::{AUTHORIZATION, HOST};
 use http::{Method, Request, StatusCode};
+use transport_longpoll::binary_xml::{Form, wrap_as};
 
 use super::answers::{Answer, bus_error, delivery, empty, wsg_error};
-use super::binary_xml::wrap;
 use super::bus::{Bus, NotSettled, Rules};
 use super::events::{default_body, is_known};
 use super::ids::Ids;
@@ -194,8 +194,13 @@ impl Service {
             default = default_body(topic, name, self.published);
             &default
         };
-        let body = if self.settings.plain_bodies { json.as_bytes().to_vec() } else { wrap(json) };
-        Some(self.bus.publish(topic, &Arc::from(name), body.into(), now))
+        // Always UTF-8, as in every recording; .NET would choose UTF-16 for some texts.
+        let body = if self.settings.plain_bodies {
+            Bytes::copy_from_slice(json.as_bytes())
+        } else {
+            wrap_as(json, Form::Utf8)
+        };
+        Some(self.bus.publish(topic, &Arc::from(name), body, now))
     }
 }
 
