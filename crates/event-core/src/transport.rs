@@ -49,17 +49,26 @@ pub struct Attempt {
     /// Ask a layer that heals itself to return at once and to go on trying in the background. A plain
     /// transport ignores it.
     pub persist: bool,
+    /// The attempt before was refused for its credentials: others must be asked for.
+    pub refused: bool,
 }
 
 impl Attempt {
     /// A first attempt whose failure is returned.
     pub const fn first() -> Self {
-        Self { number: 1, persist: false }
+        Self { number: 1, persist: false, refused: false }
     }
 
     /// Attempt `number` of several.
     pub const fn nth(number: u32) -> Self {
-        Self { number, persist: false }
+        Self { number, persist: false, refused: false }
+    }
+
+    /// The same attempt, after a refusal of the credentials.
+    #[must_use]
+    pub const fn after_refusal(mut self) -> Self {
+        self.refused = true;
+        self
     }
 
     /// The same attempt, to be carried on in the background where the transport can.
@@ -145,6 +154,8 @@ pub enum Inbound {
         /// How many subscriptions were confirmed.
         resubscribed: usize,
     },
+    /// A self-healing link got through with other credentials, after a refusal.
+    Reauthenticated,
     /// The peer will end the link soon.
     GoAway {
         /// In how long.
@@ -460,6 +471,8 @@ pub struct Capabilities {
     pub extend_lock: bool,
     /// The largest event it carries, in bytes of JSON.
     pub max_payload: Option<usize>,
+    /// How many events may be sent and not yet acknowledged; `None` leaves it to the hub's outbox.
+    pub window: Option<usize>,
 }
 
 /// Who decides when an event comes.

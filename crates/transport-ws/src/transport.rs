@@ -196,6 +196,7 @@ impl Transport for WsTransport {
         capabilities.reply = true;
         capabilities.server_filter = true;
         capabilities.guarantees = Guarantees::only(Guarantee::AtMostOnce);
+        capabilities.window = Some(self.config.session.window);
         capabilities
     }
 

@@ -25,6 +25,9 @@ pub enum Overflow {
     DropOldest,
     /// The new event is dropped: handlers see an unbroken beginning.
     DropNewest,
+    /// The new event is dropped, and the hub disconnects, with [`ErrorKind::Full`](crate::ErrorKind::Full) as
+    /// the reason, until it is told to connect again: for programs that would rather stop than go on with holes.
+    Disconnect,
 }
 
 /// One event on its way to one subscription.
@@ -35,6 +38,8 @@ pub(crate) struct Job {
     /// Made by this hub for its own subscribers: answers go nowhere.
     pub(crate) local: bool,
     pub(crate) ticket: Option<Arc<Ticket>>,
+    /// Events of one key are handled one after the other, in order.
+    pub(crate) key: Option<u64>,
     /// On transports that ask for settlement.
     pub(crate) share: Option<Share>,
     /// On transports with credit: given back when the last of the delivery's jobs is done.
@@ -46,9 +51,11 @@ pub(crate) struct Job {
 pub(crate) struct Lane {
     queue: Mutex<Queue>,
     capacity: usize,
-    overflow: Overflow,
+    pub(crate) overflow: Overflow,
     pub(crate) concurrency: usize,
     running: AtomicUsize,
+    /// Events that were taken out and are not decided yet, those whose handler is at work among them.
+    taken: AtomicUsize,
     dropped: AtomicU64,
     last_report: Mutex<Option<Instant>>,
 }
@@ -56,6 +63,8 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Keys of the events that are worked on; as many as the lane has handlers at most.
+    busy: Vec<u64>,
     /// News for a stream's reader, after the jobs that came before it.
     notice: Option<Arc<Error>>,
     closed: bool,
@@ -69,6 +78,7 @@ impl Lane {
         Self {
             queue: Mutex::new(Queue {
                 jobs: VecDeque::new(),
+                busy: Vec::new(),
                 notice: None,
                 closed: false,
                 consumer: None,
@@ -78,6 +88,7 @@ impl Lane {
             overflow,
             concurrency: concurrency.max(1),
             running: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             last_report: Mutex::new(None),
         }
@@ -125,7 +136,7 @@ impl Lane {
         if let Some(job) = queue.take() {
             return Poll::Ready(Some(job));
         }
-        if queue.closed {
+        if queue.closed && queue.jobs.is_empty() {
             return Poll::Ready(None);
         }
         queue.consumer = Some(cx.waker().clone());
@@ -202,9 +213,45 @@ impl Lane {
         AwaitedStart { lane: Arc::clone(self), id, started }
     }
 
-    /// Events that wait.
+    /// Holds the key of a job that was taken, until the guard is dropped.
+    pub(crate) fn hold_key(self: &Arc<Self>, key: Option<u64>) -> Option<HeldKey> {
+        key.map(|key| HeldKey { lane: Arc::clone(self), key })
+    }
+
+    /// Closes for a reader that may come later: events that nobody must settle wait for it, the others are thrown
+    /// away; returns how many those were.
+    pub(crate) fn close_for_reader(&self) -> usize {
+        self.close();
+        let thrown_away: Vec<Job> = {
+            let mut queue = self.queue.lock();
+            let (kept, gone): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.share.is_none());
+            queue.jobs = kept;
+            gone.into()
+        };
+        thrown_away.len()
+    }
+
+    /// Events that wait for their handler, in the buffer or for their turn.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.lock().jobs.len()
+        let taken = self.taken.load(Ordering::Relaxed).saturating_sub(self.running());
+        self.queue.lock().jobs.len() + taken
+    }
+
+    /// One of the events that were taken out is worked on, from now on.
+    pub(crate) fn begin(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of them is done with.
+    pub(crate) fn finish(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the buffer is nine tenths full, or overflowed in the last ten seconds.
+    pub(crate) fn is_slow(&self) -> bool {
+        let full = self.queue.lock().jobs.len() * 10 >= self.capacity * 9 && self.capacity > 9;
+        full || self.last_report.lock().is_some_and(|last| last.elapsed() < Duration::from_secs(10))
     }
 
     /// Events dropped since the beginning because the buffer was full.
@@ -225,8 +272,12 @@ impl Lane {
 }
 
 impl Queue {
+    /// The first job whose key nobody works on.
     fn take(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front()?;
+        let free = |job: &Job| job.key.is_none_or(|key| !self.busy.contains(&key));
+        let at = self.jobs.iter().position(free)?;
+        let job = self.jobs.remove(at)?;
+        self.busy.extend(job.key);
         if !self.awaited.is_empty() {
             for (_, started) in self.awaited.iter().filter(|(id, _)| job.event.id() == Some(id)) {
                 let _ = started.set(Instant::now());
@@ -267,6 +318,26 @@ pub(crate) enum Rejected {
     Overflow,
 }
 
+/// The key of an event that is worked on.
+#[derive(Debug)]
+pub(crate) struct HeldKey {
+    lane: Arc<Lane>,
+    key: u64,
+}
+
+impl Drop for HeldKey {
+    fn drop(&mut self) {
+        let waker = {
+            let mut queue = self.lane.queue.lock();
+            queue.busy.retain(|busy| *busy != self.key);
+            queue.consumer.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 /// A handler at work in a lane.
 #[derive(Debug)]
 pub(crate) struct Running(Arc<Lane>);
@@ -283,7 +354,7 @@ mod tests {
 
     fn job(n: usize) -> Job {
         let event = Event::builder("t").id(n.to_string()).build().unwrap();
-        Job { event, attempt: 1, local: false, ticket: None, share: None, credit: None }
+        Job { event, attempt: 1, local: false, ticket: None, key: None, share: None, credit: None }
     }
 
     async fn ids(lane: &Lane) -> Vec<String> {
@@ -302,6 +373,24 @@ mod tests {
         assert_eq!(outcome, [true, true, false, false]);
         assert_eq!(ids(&lane).await, ["2", "3"]);
         assert_eq!(lane.dropped(), 2);
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_key_come_one_at_a_time_and_others_pass_them() {
+        let lane = Arc::new(Lane::new(8, Overflow::DropOldest, 4));
+        for (n, key) in [(0, 7), (1, 7), (2, 8), (3, 7)] {
+            let _ = lane.push(Job { key: Some(key), ..job(n) });
+        }
+        lane.close();
+        let taken = |job: Option<Job>| job.map(|job| job.event.id().unwrap().to_string());
+        let (first, other) = (lane.pop().await, lane.pop().await);
+        let held = lane.hold_key(first.as_ref().and_then(|job| job.key));
+        assert_eq!((taken(first), taken(other)), (Some("0".to_owned()), Some("2".to_owned())));
+        let next = lane.pop();
+        tokio::pin!(next);
+        assert!(futures_util::poll!(next.as_mut()).is_pending(), "its key is held");
+        drop(held);
+        assert_eq!(taken(next.await), Some("1".to_owned()));
     }
 
     #[tokio::test]

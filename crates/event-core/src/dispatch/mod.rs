@@ -1,5 +1,6 @@
 //! From an event to the lanes of those who want it.
 
+mod fate;
 pub(crate) mod gate;
 mod index;
 pub(crate) mod lane;
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use fate::{EntryCounters, Fate};
 pub use index::Index;
 pub use lane::Overflow;
 
@@ -29,21 +31,42 @@ pub(crate) struct Entry {
     pub(crate) lane: Arc<Lane>,
     /// `None` for a stream.
     pub(crate) handler: Option<BoxedHandler>,
+    pub(crate) key_of: Option<KeyOf>,
     pub(crate) counters: EntryCounters,
 }
 
-/// What happened to the events of one subscription.
-#[derive(Debug, Default)]
-pub(crate) struct EntryCounters {
-    pub(crate) delivered: AtomicU64,
-    pub(crate) handled: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) skipped: AtomicU64,
-}
+/// Gives the key of an event: events of one key are handled in order.
+pub(crate) type KeyOf = Arc<dyn Fn(&Event) -> u64 + Send + Sync>;
 
 impl Entry {
     pub(crate) fn id(&self) -> &SubscriptionId {
         &self.spec.id
+    }
+
+    /// Takes no more events and throws away those that wait.
+    pub(crate) fn abandon(&self) {
+        self.threw_away(self.lane.abandon());
+    }
+
+    /// Takes no more events; what waits and needs no settling may still be read, by a stream, or is still handled.
+    pub(crate) fn close(&self) {
+        if self.handler.is_some() {
+            self.lane.close();
+        } else {
+            self.threw_away(self.lane.close_for_reader());
+        }
+    }
+
+    fn threw_away(&self, events: usize) {
+        self.counters.abandoned.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    /// Events that wait or are worked on.
+    pub(crate) fn open(&self) -> u64 {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let EntryCounters { delivered, handled, failed, skipped, abandoned } = &self.counters;
+        let done = count(handled) + count(failed) + count(skipped) + count(abandoned) + self.lane.dropped();
+        count(delivered).saturating_sub(done)
     }
 }
 
@@ -193,14 +216,19 @@ pub(crate) fn enqueue(
             attempt: terms.attempt,
             local: terms.local,
             ticket: gate.as_ref().map(|gate| gate.ticket(entry.priority)),
+            key: entry.key_of.as_ref().map(|key_of| key_of(event)),
             share: shares.next(),
             credit: terms.credit.clone(),
         })
         .collect();
     for (entry, job) in matched.iter().zip(jobs) {
         entry.counters.delivered.fetch_add(1, Ordering::Relaxed);
-        if entry.lane.push(job) == Err(Rejected::Overflow) {
-            overflowed(entry);
+        match entry.lane.push(job) {
+            Ok(()) => {}
+            Err(Rejected::Overflow) => overflowed(entry),
+            Err(Rejected::Closed) => {
+                entry.counters.abandoned.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The engine's part in deliveries: to whom they go, their credit, how they are settled.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::lifecycle::{Lifecycle, count};
@@ -13,6 +16,18 @@ impl Engine {
     pub(super) fn deliver(&mut self, delivery: RawDelivery) {
         let RawDelivery { event, route, filter_is_exact, token, lock, attempt, .. } = delivery;
         count(&self.shared.counters.received);
+        let to = if let Route::Direct(id) = &route { Some(id) } else { None };
+        // What is under a lock came again because it was not settled: that is no repeat.
+        if let (Some(id), None) = (event.id(), &token)
+            && self.repeats.is_repeat(id, to, Instant::now())
+        {
+            count(&self.shared.counters.repeats);
+            tracing::debug!(%id, topic = %event.topic(), "came already");
+            if let (Some(to), true, LinkState::Linked(linked)) = (to, self.credited, &self.link) {
+                linked.tx.grant(to, 1);
+            }
+            return;
+        }
         tracing::trace!(id = event.id().map(tracing::field::display), topic = %event.topic(), "received");
         let is_reply = self.shared.correlate(&event);
         let credit = match &route {
@@ -63,6 +78,9 @@ impl Engine {
     /// Passes credit that came back on to the link.
     pub(super) fn return_credit(&mut self) {
         let credits = std::mem::take(&mut *self.shared.credits.lock());
+        if self.shared.is_draining() {
+            return;
+        }
         if let LinkState::Linked(linked) = &self.link {
             for (generation, id) in credits {
                 if generation == self.generation {

@@ -1,62 +1,81 @@
 //! The one task of a hub: it owns the link, feeds it from the outbox and hands what arrives to dispatch.
+//!
+//! Its parts: `subscriptions` (made, lost, given up), `sending` (the outbox and its window), `deliver` (what arrives,
+//! credit, settlement), `drain` (the orderly end).
 #![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::drain::Drained;
 use super::lifecycle::{ConnectionState, Lifecycle, count};
 use super::link::{Answer, Happened, LinkState, Linked};
-use super::run;
-use super::shared::{Command, Orphan, Shared, closed};
+use super::repeats::Repeats;
+use super::shared::{Command, Shared, closed};
 use crate::dispatch::Entry;
-use crate::outbox::{Entry as Outgoing, Flight};
-use crate::transport::{
-    Acknowledgement, Attempt, Flow, Gap, Inbound, Link, PublishError, SubscriptionChange,
-};
-use crate::{Error, ErrorKind, Result, SubscriptionId};
+use crate::outbox::{Flight, Window};
+use crate::transport::{Attempt, Flow, Gap, Inbound, Link, SubscriptionChange};
+use crate::{Error, ErrorKind, Result, Retry, SubscriptionId};
 
 /// Arrivals taken in a row before commands and acknowledgements get their turn.
 const BURST: usize = 64;
 
 pub(crate) struct Engine {
     pub(super) shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    pub(super) commands: mpsc::Receiver<Command>,
     pub(super) link: LinkState,
     /// Events sent and not yet acknowledged.
-    flights: FuturesUnordered<Flight>,
+    pub(super) flights: FuturesUnordered<Flight>,
+    /// How many those may be.
+    pub(super) window: Window,
+    /// Events that this connection took and nobody acknowledged before it ended.
+    pub(super) unconfirmed: usize,
     /// Those who wait for the present attempt to connect.
     connecting: Vec<oneshot::Sender<Result<()>>>,
     /// Those who wait for their subscription to be confirmed.
-    subscribing: HashMap<SubscriptionId, (Arc<Entry>, SubscribeDone)>,
+    pub(super) subscribing: HashMap<SubscriptionId, (Arc<Entry>, SubscribeDone)>,
+    /// Subscriptions that ended while a handler was at work for them.
+    pub(super) retired: Vec<Arc<Entry>>,
     /// Whether the transport delivers only what it has credit for.
     pub(super) credited: bool,
     /// Counts connections, so that credit of an old one is not given to a new one.
     pub(super) generation: u64,
+    /// Events that came already.
+    pub(super) repeats: Repeats,
     /// When events began to be missed, if the next connection must say so.
     missing_since: Option<Instant>,
 }
 
 /// Tells whoever subscribes.
-type SubscribeDone = oneshot::Sender<Result<Arc<Entry>>>;
+pub(super) type SubscribeDone = oneshot::Sender<Result<Arc<Entry>>>;
 
 impl Engine {
     pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) -> Self {
-        let credited = shared.transport.capabilities().flow == Flow::Credit;
+        let capabilities = shared.transport.capabilities();
+        let credited = capabilities.flow == Flow::Credit;
+        let window = Window::new(capabilities.window.unwrap_or(shared.settings.outbox_capacity));
+        let repeats = Repeats::new(shared.settings.repeats_window, shared.settings.repeats_ids);
         Self {
             shared,
             commands,
             link: LinkState::None,
             flights: FuturesUnordered::new(),
+            window,
+            unconfirmed: 0,
             connecting: Vec::new(),
             subscribing: HashMap::new(),
+            retired: Vec::new(),
             credited,
             generation: 0,
+            repeats,
             missing_since: None,
         }
     }
@@ -64,18 +83,17 @@ impl Engine {
     /// Runs until the last handle is dropped or the hub is closed.
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        self.show_window();
+        let mut drained = None;
         loop {
-            self.reap_orphans();
-            self.return_credit();
-            self.pump();
+            self.turn();
             let expiry = shared.outbox.expire(Instant::now());
             tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => break,
                 Some(command) = self.commands.recv() => {
-                    if let Command::Close { done } = command {
-                        self.close().await;
-                        let _ = done.send(());
+                    if let Command::Drain { limit } = command {
+                        drained = Some(self.drain(limit).await);
                         break;
                     }
                     self.command(command).await;
@@ -86,7 +104,18 @@ impl Engine {
                 () = sleep_until(expiry) => {}
             }
         }
-        self.end();
+        self.end(drained).await;
+    }
+
+    /// What is due before the engine waits again.
+    pub(super) fn turn(&mut self) {
+        self.reap_orphans();
+        let overrun = self.shared.overrun.lock().take();
+        if let Some(id) = overrun {
+            self.overrun(&id);
+        }
+        self.return_credit();
+        self.pump();
     }
 
     // ---- commands -------------------------------------------------------------------------------------------
@@ -102,9 +131,9 @@ impl Engine {
             }
             Command::Subscribe { build, done } => self.subscribe(build, done),
             Command::Unsubscribe { id, done } => self.unsubscribe(&id, Some(done)),
-            Command::Close { done } => {
-                let _ = done.send(());
-            }
+            Command::Reconnect { done } => self.reconnect(done),
+            // Seen to where commands are taken.
+            Command::Drain { .. } => {}
         }
     }
 
@@ -115,11 +144,26 @@ impl Engine {
         }
         self.connecting.push(done);
         if matches!(self.link, LinkState::None) {
-            self.shared.state.send_replace(ConnectionState::Connecting { attempt: 1 });
-            let transport = Arc::clone(&self.shared.transport);
-            let attempt = if persist { Attempt::first().persistent() } else { Attempt::first() };
-            self.link = LinkState::Connecting(Box::pin(async move { transport.connect(attempt).await }));
+            self.shared.enter(ConnectionState::Connecting { attempt: 1 });
+            self.start_connecting(persist);
         }
+    }
+
+    fn start_connecting(&mut self, persist: bool) {
+        let transport = Arc::clone(&self.shared.transport);
+        let attempt = if persist { Attempt::first().persistent() } else { Attempt::first() };
+        self.link = LinkState::Connecting(Box::pin(async move { transport.connect(attempt).await }));
+    }
+
+    /// Leaves the connection there is, without a good-bye that a dead one would not hear, and makes another.
+    fn reconnect(&mut self, done: oneshot::Sender<Result<()>>) {
+        self.connecting.push(done);
+        if !matches!(self.link, LinkState::None) {
+            self.drop_link();
+            self.shared.report(Lifecycle::Disconnected { reason: None });
+        }
+        self.shared.enter(ConnectionState::Reconnecting { attempt: 1, retry_in: Duration::ZERO });
+        self.start_connecting(true);
     }
 
     async fn disconnect(&mut self) {
@@ -128,84 +172,16 @@ impl Engine {
         }
         if !matches!(self.link, LinkState::None) {
             self.drop_link();
-            self.shared.state.send_replace(ConnectionState::Idle);
+            self.shared.enter(ConnectionState::Idle);
             self.shared.report(Lifecycle::Disconnected { reason: None });
             let error = Error::new(ErrorKind::NotConnected, "connect", "the hub was disconnected meanwhile");
             self.tell_connecting(&error);
         }
     }
 
-    fn subscribe(&mut self, build: Box<dyn FnOnce(u64) -> Entry + Send>, done: SubscribeDone) {
-        if done.is_closed() {
-            // Whoever asked has given up.
-            return;
-        }
-        let inserted = self.shared.registry.lock().insert(build);
-        let entry = match inserted {
-            Ok(entry) => entry,
-            Err(id) => {
-                let _ = done.send(Err(duplicate(&id)));
-                return;
-            }
-        };
-        if entry.handler.is_some() {
-            self.shared.tasks.spawn(run::lane(Arc::clone(&self.shared), Arc::clone(&entry)));
-        }
-        match &mut self.link {
-            // Kept, and made with the connection.
-            LinkState::None => {
-                let _ = done.send(Ok(entry));
-                return;
-            }
-            // Asked for with all others when the link stands.
-            LinkState::Connecting(_) => {}
-            LinkState::Linked(linked) => {
-                linked.ask_subscribe(entry.spec.clone(), Some(Arc::clone(&entry)), false);
-            }
-        }
-        self.subscribing.insert(entry.id().clone(), (entry, done));
-    }
-
-    fn unsubscribe(&mut self, id: &SubscriptionId, done: Option<oneshot::Sender<Result<()>>>) {
-        let Some(entry) = self.shared.registry.lock().remove(id) else {
-            if let Some(done) = done {
-                let error =
-                    Error::new(ErrorKind::NotFound, "unsubscribe", format!("no subscription \"{id}\" here"));
-                let _ = done.send(Err(error));
-            }
-            return;
-        };
-        entry.lane.abandon();
-        self.subscribing.remove(id);
-        match &mut self.link {
-            LinkState::Linked(linked) => linked.ask_unsubscribe(entry.spec.clone(), done),
-            LinkState::None | LinkState::Connecting(_) => {
-                if let Some(done) = done {
-                    let _ = done.send(Ok(()));
-                }
-            }
-        }
-    }
-
-    /// Unsubscribes what nobody holds any more.
-    fn reap_orphans(&mut self) {
-        let orphans = std::mem::take(&mut *self.shared.orphans.lock());
-        for orphan in orphans {
-            let gone = match &orphan {
-                Orphan::Stream(_) => true,
-                Orphan::Ended(entry) => self.holds(entry),
-                // It may have been confirmed, or refused, at the last moment.
-                Orphan::Subscribing(id) => self.subscribing.get(id).is_some_and(|(_, done)| done.is_closed()),
-            };
-            if gone {
-                self.unsubscribe(orphan.id(), None);
-            }
-        }
-    }
-
     // ---- the link -------------------------------------------------------------------------------------------
 
-    fn happened(&mut self, happened: Happened) {
+    pub(super) fn happened(&mut self, happened: Happened) {
         match happened {
             Happened::Connected(Ok(link)) => self.linked(link),
             Happened::Connected(Err(error)) => self.failed(error),
@@ -249,8 +225,9 @@ impl Engine {
             return;
         }
         linked.up = true;
-        count(&self.shared.counters.connections);
-        self.shared.state.send_replace(ConnectionState::Connected);
+        self.unconfirmed = 0;
+        let again = self.shared.counters.connections.fetch_add(1, Ordering::Relaxed) > 0;
+        self.shared.enter(ConnectionState::Connected);
         if let Some(since) = self.missing_since.take() {
             self.shared.report(Lifecycle::Gap(Gap::new(since.elapsed())));
         }
@@ -258,13 +235,16 @@ impl Engine {
         for entry in &entries {
             self.first_credit(entry);
         }
+        if again {
+            self.shared.report(Lifecycle::Resubscribed { subscriptions: entries.len() });
+        }
         self.shared.report(Lifecycle::Connected { subscriptions: entries.len() });
         for waiter in self.connecting.drain(..) {
             let _ = waiter.send(Ok(()));
         }
     }
 
-    fn arrived(&mut self, item: Option<Result<Inbound>>) {
+    pub(super) fn arrived(&mut self, item: Option<Result<Inbound>>) {
         match item {
             Some(Ok(inbound)) => self.inbound(inbound),
             Some(Err(error)) => self.failed(error),
@@ -276,17 +256,24 @@ impl Engine {
         match inbound {
             Inbound::Delivery(delivery) => self.deliver(delivery),
             Inbound::Subscription { id, change: SubscriptionChange::Lost(error) } => self.lost(&id, error),
-            Inbound::Subscription { id, change } => tracing::info!(%id, ?change, "subscription changed"),
+            Inbound::Subscription { id, change: SubscriptionChange::Reauthenticated } => {
+                self.shared.report(Lifecycle::Reauthenticated { id: Some(id) });
+            }
+            Inbound::Subscription { id, change: SubscriptionChange::Recreated } => {
+                self.shared.report(Lifecycle::SubscriptionRecreated { id });
+            }
+            Inbound::Reauthenticated => self.shared.report(Lifecycle::Reauthenticated { id: None }),
             Inbound::Gap(gap) => {
                 self.missing_since = None;
                 self.shared.report(Lifecycle::Gap(gap));
             }
             Inbound::Interrupted(error) => {
+                self.cut();
                 self.down();
                 self.shared.report(Lifecycle::Disconnected { reason: Some(Arc::new(error)) });
             }
             Inbound::Reconnecting { attempt, retry_in } => {
-                self.shared.state.send_replace(ConnectionState::Reconnecting { attempt, retry_in });
+                self.shared.enter(ConnectionState::Reconnecting { attempt, retry_in });
                 self.shared.report(Lifecycle::Reconnecting { attempt, retry_in });
             }
             Inbound::Restored { resubscribed } => {
@@ -296,24 +283,12 @@ impl Engine {
                 }
                 self.announce_if_up();
             }
-            Inbound::GoAway { after } => tracing::info!(?after, "the server will end the connection"),
+            Inbound::GoAway { after } => self.shared.report(Lifecycle::GoAway { after }),
             Inbound::Problem(error) => {
                 count(&self.shared.counters.problems);
                 self.shared.report(Lifecycle::Problem(Arc::new(error)));
             }
         }
-    }
-
-    fn lost(&mut self, id: &SubscriptionId, error: Error) {
-        if self.shared.inbox.as_ref().is_some_and(|inbox| inbox.id == *id) {
-            // As on the first connection: better no link than a deaf one.
-            return self.failed(error);
-        }
-        let error = Arc::new(error);
-        if let Some(entry) = self.shared.registry.lock().remove(id) {
-            entry.lane.fail(Arc::clone(&error));
-        }
-        self.shared.report(Lifecycle::SubscriptionLost { id: id.clone(), error });
     }
 
     fn down(&mut self) {
@@ -328,10 +303,11 @@ impl Engine {
     }
 
     /// The link is gone and will not come back by itself.
-    fn failed(&mut self, error: Error) {
+    pub(super) fn failed(&mut self, error: Error) {
+        self.cut();
         self.drop_link();
         let reason = Arc::new(error);
-        self.shared.state.send_replace(ConnectionState::Failed { reason: Arc::clone(&reason) });
+        self.shared.enter(ConnectionState::Failed { reason: Arc::clone(&reason) });
         // Whoever waits is told now, not at its deadline.
         if let Some(refusal) = self.shared.refusal("publish") {
             self.shared.outbox.fail_all(&refusal);
@@ -345,13 +321,25 @@ impl Engine {
         self.shared.report(Lifecycle::Disconnected { reason: Some(reason) });
     }
 
+    /// A subscription that must not miss anything did.
+    fn overrun(&mut self, id: &SubscriptionId) {
+        if matches!(self.link, LinkState::None) {
+            return;
+        }
+        let message = format!(
+            "the buffer of subscription \"{id}\" overflowed, and then it wants the hub to disconnect; make its \
+             handlers faster or more, or its buffer larger, and connect again"
+        );
+        self.failed(Error::new(ErrorKind::Full, "receive", message).with_retry(Retry::Never));
+    }
+
     fn tell_connecting(&mut self, error: &Error) {
         for waiter in self.connecting.drain(..) {
             let _ = waiter.send(Err(error.duplicate()));
         }
     }
 
-    fn drop_link(&mut self) {
+    pub(super) fn drop_link(&mut self) {
         self.down();
         self.link = LinkState::None;
         self.generation += 1;
@@ -365,7 +353,7 @@ impl Engine {
         }
     }
 
-    fn answered(&mut self, answer: Answer) {
+    pub(super) fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Subscribed { entry, starting, outcome } => {
                 if starting && let LinkState::Linked(linked) = &mut self.link {
@@ -391,6 +379,9 @@ impl Engine {
                 self.settling_failed(id, error);
             }
             Answer::Unsubscribed { outcome, done } => {
+                if let LinkState::Linked(linked) = &mut self.link {
+                    linked.parting = linked.parting.saturating_sub(1);
+                }
                 if let Some(done) = done {
                     let _ = done.send(outcome);
                 }
@@ -398,136 +389,33 @@ impl Engine {
         }
     }
 
-    fn subscribed(&mut self, entry: &Arc<Entry>, outcome: Result<()>) {
-        let waiting = match self.subscribing.get(entry.id()) {
-            Some((waiting, _)) if Arc::ptr_eq(waiting, entry) => self.subscribing.remove(entry.id()),
-            _ => None,
-        };
-        match (outcome, waiting) {
-            (Ok(()), Some((entry, done))) => {
-                // Whoever asked may have given up: then nobody would ever unsubscribe.
-                if let Err(Ok(entry)) = done.send(Ok(entry)) {
-                    self.unsubscribe(&entry.id().clone(), None);
-                }
-            }
-            (Err(error), Some((entry, done))) => {
-                if self.holds(&entry) {
-                    self.shared.registry.lock().remove(entry.id());
-                }
-                entry.lane.abandon();
-                let _ = done.send(Err(error));
-            }
-            // Another subscription may have the id by now.
-            (Err(error), None) if self.holds(entry) => self.lost(&entry.id().clone(), error),
-            (_, None) => {}
-        }
-    }
-
-    /// Whether this very subscription is registered, and not another one of its id.
-    fn holds(&self, entry: &Arc<Entry>) -> bool {
-        self.shared.registry.lock().get(entry.id()).is_some_and(|held| Arc::ptr_eq(held, entry))
-    }
-
-    // ---- publishing -----------------------------------------------------------------------------------------
-
-    /// Feeds the link from the outbox while it takes events.
-    fn pump(&mut self) {
-        let LinkState::Linked(linked) = &mut self.link else { return };
-        if !linked.up || linked.blocked {
-            return;
-        }
-        while let Some(outgoing) = self.shared.outbox.take() {
-            match linked.tx.send(outgoing.event.clone()) {
-                Ok(confirmation) => self.flights.push(Flight::new(outgoing, confirmation)),
-                Err(refused) => match refused.error.kind() {
-                    ErrorKind::Full | ErrorKind::NotConnected => {
-                        self.shared.outbox.put_back(outgoing);
-                        linked.blocked = true;
-                        break;
-                    }
-                    _ => self.shared.outbox.settle(outgoing, Some(refused.error)),
-                },
-            }
-        }
-    }
-
-    fn landed(&mut self, landed: Option<(Outgoing, Result<Acknowledgement, PublishError>)>) {
-        let Some((outgoing, outcome)) = landed else { return };
-        let outcome =
-            outcome.and_then(|acknowledgement| match self.shared.dialect.acknowledged(&acknowledgement) {
-                Ok(()) => Ok(acknowledgement),
-                Err(error) => Err(PublishError::Refused(error)),
-            });
-        let counters = &self.shared.counters;
-        count(match &outcome {
-            Ok(_) => &counters.published,
-            Err(PublishError::Refused(_)) => &counters.refused,
-            Err(PublishError::Unconfirmed) => &counters.unconfirmed,
-        });
-        self.shared.outbox.landed(outgoing, outcome, Instant::now());
-    }
-
     // ---- the end --------------------------------------------------------------------------------------------
 
-    /// Lets handlers finish and what they publish go out, then says good-bye; all within the close timeout.
-    async fn close(&mut self) {
-        let limit = self.shared.settings.close_timeout;
-        let deadline = Instant::now() + limit;
-        for entry in self.shared.registry.lock().all() {
-            entry.lane.close();
-        }
-        self.shared.tasks.close();
-        let shared = Arc::clone(&self.shared);
-        while !(shared.tasks.is_empty() && shared.outbox.outstanding() == 0 && self.settling() == 0) {
-            self.pump();
-            let can_send = matches!(&self.link, LinkState::Linked(linked) if linked.up);
-            if shared.tasks.is_empty() && !can_send {
-                break;
-            }
-            tokio::select! {
-                () = shared.stop.cancelled() => break,
-                () = tokio::time::sleep_until(deadline) => break,
-                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
-                happened = self.link.next() => self.happened(happened),
-                () = shared.outbox.wake.notified() => {}
-                () = shared.tasks.wait(), if !shared.tasks.is_empty() => {}
-            }
-        }
-        if let LinkState::Linked(linked) = &mut self.link {
-            linked.say_goodbye(deadline.saturating_duration_since(Instant::now())).await;
-        }
-    }
-
-    /// Deliveries that are not settled yet.
-    fn settling(&self) -> usize {
-        if let LinkState::Linked(linked) = &self.link { linked.settling } else { 0 }
-    }
-
-    fn end(&mut self) {
+    async fn end(&mut self, drained: Option<Drained>) {
+        let unsent = self.shared.outbox.outstanding();
         self.drop_link();
         self.shared.stop.cancel();
-        self.shared.state.send_replace(ConnectionState::Closed);
-        let gone = closed("publish");
-        self.shared.outbox.fail_all(&gone);
+        self.shared.outbox.fail_all(&closed("publish"));
         self.tell_connecting(&closed("connect"));
         for entry in self.shared.registry.lock().all() {
-            entry.lane.abandon();
+            // After a drain, what streams hold may still be read.
+            if drained.is_none() || entry.handler.is_some() {
+                entry.abandon();
+            }
         }
+        if let Some(drained) = drained {
+            let report = drained.report(&self.shared, unsent).await;
+            tracing::info!(?report, "drained");
+            let _ = self.shared.drained.set(report);
+        }
+        self.shared.enter(ConnectionState::Closed);
         self.shared.report(Lifecycle::Closed);
     }
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
+pub(super) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => pending().await,
     }
-}
-
-fn duplicate(id: &SubscriptionId) -> Error {
-    Error::new(
-        ErrorKind::Duplicate,
-        "subscribe",
-        format!("a subscription with the id \"{id}\" exists on this hub; choose another id or leave it out"),
-    )
 }

@@ -34,6 +34,8 @@ pub enum ConnectionState {
         /// How long until then.
         retry_in: Duration,
     },
+    /// The hub is being drained: nothing new comes in.
+    Draining,
     /// The hub was closed.
     Closed,
 }
@@ -55,6 +57,7 @@ impl fmt::Display for ConnectionState {
             Self::Reconnecting { attempt, retry_in } => {
                 write!(f, "reconnecting, attempt {attempt} in {:.1} s", retry_in.as_secs_f64())
             }
+            Self::Draining => f.write_str("being drained"),
             Self::Closed => f.write_str("closed"),
         }
     }
@@ -80,6 +83,26 @@ pub enum Lifecycle {
         attempt: u32,
         /// In how long.
         retry_in: Duration,
+    },
+    /// After a break, every subscription is confirmed again. [`Lifecycle::Connected`] follows.
+    Resubscribed {
+        /// How many.
+        subscriptions: usize,
+    },
+    /// The service refused the credentials, and took others.
+    Reauthenticated {
+        /// Whose, on services where each subscription has its own; `None`: the connection's.
+        id: Option<SubscriptionId>,
+    },
+    /// The service made a subscription anew: events between the old and the new one are missing.
+    SubscriptionRecreated {
+        /// Which one.
+        id: SubscriptionId,
+    },
+    /// The service will end the connection.
+    GoAway {
+        /// In how long.
+        after: Duration,
     },
     /// Events may have been missed.
     Gap(Gap),
@@ -120,6 +143,8 @@ pub enum Lifecycle {
     },
     /// Something arrived that could not be used, or an attempt to connect failed. The hub goes on.
     Problem(Arc<Error>),
+    /// A drain began.
+    Draining,
     /// The hub was closed.
     Closed,
 }
@@ -171,6 +196,8 @@ impl LifecycleStream {
 pub struct Stats {
     /// Events received.
     pub received: u64,
+    /// Received events that had come already, and were dropped.
+    pub repeats: u64,
     /// Received events, replies aside, that matched no subscription here.
     pub unmatched: u64,
     /// Received events whose target is not an expression, and which therefore reached nobody.
@@ -211,6 +238,8 @@ pub struct Stats {
     pub subscriptions: usize,
     /// Events that wait to be sent or acknowledged now.
     pub outstanding: usize,
+    /// How many events may be in flight now.
+    pub window: usize,
     /// Connections made.
     pub connections: u64,
 }
@@ -231,6 +260,7 @@ macro_rules! counters {
 
 counters!(
     received,
+    repeats,
     unmatched,
     unreadable_targets,
     problems,

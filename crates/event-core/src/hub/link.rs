@@ -35,6 +35,8 @@ pub(super) struct Linked {
     pub(super) blocked: bool,
     /// Deliveries that are not settled yet.
     pub(super) settling: usize,
+    /// Subscriptions that were asked to end and have not yet.
+    pub(super) parting: usize,
     pub(super) asks: FuturesUnordered<BoxFuture<'static, Answer>>,
 }
 
@@ -56,6 +58,7 @@ impl Linked {
             up: false,
             blocked: false,
             settling: 0,
+            parting: 0,
             asks: FuturesUnordered::new(),
         }
     }
@@ -115,6 +118,7 @@ impl Linked {
         spec: SubscriptionSpec,
         done: Option<oneshot::Sender<Result<()>>>,
     ) {
+        self.parting += 1;
         let tx = Arc::clone(&self.tx);
         self.asks.push(Box::pin(async move {
             let outcome = tx.unsubscribe(&spec).await;

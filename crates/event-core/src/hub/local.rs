@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::context::Scope;
+use super::lifecycle::count;
 use super::run;
 use super::shared::Shared;
 use crate::dispatch::gate::Gate;
-use crate::dispatch::lane::Job;
+use crate::dispatch::{Fate, Terms};
 use crate::{Event, RawJson, Result, SubscriptionId};
 
 /// What one handler made of an event that was published locally.
@@ -34,22 +35,22 @@ impl Shared {
             let Some(handler) = &entry.handler else {
                 // A stream gets the event, has nothing to return, and holds nobody back.
                 drop(ticket);
-                let _ = entry.lane.push(Job {
-                    event: event.clone(),
-                    attempt: 1,
-                    local: true,
-                    ticket: None,
-                    share: None,
-                    credit: None,
-                });
+                self.enqueue(&[entry], &event, Terms::local());
                 continue;
             };
+            count(&entry.counters.delivered);
+            let mut fate = Fate::open(&entry);
             if !ticket.turn().await {
+                fate.skipped();
                 continue;
             }
             let reply = run::call(self, &entry, handler, &event, 1, Some(Arc::clone(&ticket))).await;
-            if let Err(error) = &reply {
-                self.handler_failed(&entry, error.duplicate());
+            match &reply {
+                Ok(_) => fate.handled(),
+                Err(error) => {
+                    fate.failed();
+                    self.handler_failed(&entry, error.duplicate());
+                }
             }
             ticket.finish();
             outcomes.push(LocalOutcome { subscription: entry.id().clone(), reply });

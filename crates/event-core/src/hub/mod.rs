@@ -1,28 +1,38 @@
 //! The hub engine: subscribe, publish, ask and answer over any transport.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
 mod context;
 mod deliver;
+mod drain;
 mod engine;
+mod health;
 mod lifecycle;
 mod link;
 mod local;
 mod publish;
+mod repeats;
 mod run;
+mod sending;
 mod shared;
 mod stream;
 mod subscribe;
 mod subscription;
+mod subscriptions;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use context::Context;
+pub use drain::DrainReport;
+pub use health::{Health, Verdict};
 pub use lifecycle::{ConnectionState, Lifecycle, LifecycleStream, Report, Stats};
 pub use local::LocalOutcome;
 pub use publish::{Publish, ReplyStream, Request};
@@ -155,6 +165,25 @@ impl EventHub {
         })
     }
 
+    /// Leaves the present connection, which may look alive and not be, and makes another, as
+    /// [`EventHub::connect_persistently`] does; subscriptions and waiting publishes come along. Without a connection
+    /// it connects.
+    ///
+    /// Events of the time between are missed, and a [`Lifecycle::Gap`] says so.
+    ///
+    /// # Errors
+    ///
+    /// A refusal that no retry can help.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the attempts; [`EventHub::disconnect`] does.
+    pub async fn reconnect(&self) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.shared().command("connect", Command::Reconnect { done }).await?;
+        outcome.await.unwrap_or_else(|_| Err(closed("connect")))
+    }
+
     /// Disconnects and keeps the subscriptions for the next [`EventHub::connect`].
     pub async fn disconnect(&self) {
         let (done, outcome) = oneshot::channel();
@@ -279,20 +308,56 @@ impl EventHub {
         self.shared().stats()
     }
 
+    /// One look at the hub, for a health check. Cheap, but not free: it visits every subscription.
+    pub fn health(&self) -> Health {
+        self.shared().health()
+    }
+
     /// What the transport can do.
     pub fn capabilities(&self) -> Capabilities {
         self.shared().transport.capabilities()
     }
 
-    /// Closes the hub: no event is taken in any more, handlers finish those they have, what they publish goes
-    /// out, then the connection ends. All within the close timeout (5 s unless set); what is not done by then is
-    /// cut off. A second call returns at once.
+    /// Closes the hub: [`EventHub::drain`] with the close timeout, 5 s unless set.
     pub async fn close(&self) {
-        let (done, outcome) = oneshot::channel();
-        if self.shared().command("close", Command::Close { done }).await.is_ok() {
-            let _ = outcome.await;
-        }
+        self.drain(self.shared().settings.close_timeout).await;
+    }
+
+    /// Ends the hub in good order: the service is asked to send no more, handlers finish what they have, what they
+    /// and others publish goes out, deliveries are settled, then the connection ends. What is not done within
+    /// `limit` is cut off. The report says what became of everything.
+    ///
+    /// Streams keep what they hold and can be read to their end, except for events that must be settled: those are
+    /// given back. A second call returns the same report, when the first drain is over.
+    ///
+    /// Await it outside of handlers: a drain waits for them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the drain goes on even if the future is dropped.
+    pub async fn drain(&self, limit: Duration) -> DrainReport {
+        // A closed hub takes no command; then the report is there, or soon will be.
+        let _ = self.shared().command("drain", Command::Drain { limit }).await;
         self.wait_for_state(|_| false).await;
+        self.shared().drained.get().cloned().unwrap_or_default()
+    }
+
+    /// Waits until every event published before this call is acknowledged, refused or failed: at the latest when
+    /// its time is up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] when the hub ends first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn flush(&self) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.shared().outbox.flushed() => Ok(()),
+            () = self.shared().stop.cancelled() => Err(closed("flush")),
+        }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -368,6 +433,15 @@ impl HubBuilder {
         self
     }
 
+    /// Events that come again within this time, by their id, are dropped and counted; so many ids are remembered.
+    /// Default 10 minutes and 100,000 ids, about 4 MB. Zero of either remembers none. Deliveries that must be settled
+    /// are never repeats: they come again because they were not.
+    pub fn repeats(mut self, window: Duration, ids: usize) -> Self {
+        self.settings.repeats_window = window;
+        self.settings.repeats_ids = ids;
+        self
+    }
+
     /// The hub, not connected.
     ///
     /// # Errors
@@ -400,7 +474,12 @@ impl HubBuilder {
                 commands,
                 orphans: Mutex::default(),
                 credits: Mutex::default(),
+                overrun: Mutex::default(),
+                window: AtomicUsize::new(0),
                 state: watch::Sender::new(ConnectionState::Idle),
+                since: Mutex::new(Instant::now()),
+                last_failure: Mutex::default(),
+                drained: OnceLock::new(),
                 lifecycle: broadcast::Sender::new(256),
                 counters: lifecycle::Counters::default(),
                 stop: CancellationToken::new(),

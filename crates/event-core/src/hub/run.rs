@@ -1,18 +1,18 @@
 //! Running handlers: one lane per subscription, in order, so many at a time as it allows.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::context::{Context, Scope};
 use super::shared::Shared;
-use crate::dispatch::Entry;
 use crate::dispatch::gate::Ticket;
 use crate::dispatch::lane::Job;
 use crate::dispatch::settle::Share;
+use crate::dispatch::{Entry, Fate};
 use crate::handler::BoxedHandler;
 use crate::transport::Settlement;
 use crate::{Error, ErrorKind, Event, RawJson, Result};
@@ -49,34 +49,47 @@ async fn work(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler) 
 }
 
 /// One event through one handler: its turn, the handler, the reply.
-async fn handle(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler, mut job: Job) {
-    let share = job.share.take();
-    if let Some(ticket) = &job.ticket
-        && !ticket.turn().await
-    {
-        entry.counters.skipped.fetch_add(1, Ordering::Relaxed);
-        share.and_then(Share::succeed);
-        return;
-    }
-    let running = entry.lane.run();
-    let outcome = call(shared, entry, handler, &job.event, job.attempt, job.ticket.clone()).await;
-    drop(running);
-    // The answer is on its way before lanes of larger numbers start.
-    match outcome {
-        Ok(reply) => {
-            entry.counters.handled.fetch_add(1, Ordering::Relaxed);
+///
+/// No `async fn`: the event's fate and its key are held from the call on, not from the first poll.
+fn handle<'a>(
+    shared: &'a Arc<Shared>,
+    entry: &'a Arc<Entry>,
+    handler: &'a BoxedHandler,
+    mut job: Job,
+) -> impl Future<Output = ()> + 'a {
+    let mut fate = Fate::open(entry);
+    let key = entry.lane.hold_key(job.key);
+    async move {
+        let _key = key;
+        let share = job.share.take();
+        if let Some(ticket) = &job.ticket
+            && !ticket.turn().await
+        {
+            fate.skipped();
             share.and_then(Share::succeed);
-            if let Some(data) = reply.filter(|_| !job.local) {
-                shared.reply(entry, &job.event, data).await;
+            return;
+        }
+        let running = entry.lane.run();
+        let outcome = call(shared, entry, handler, &job.event, job.attempt, job.ticket.clone()).await;
+        drop(running);
+        // The answer is on its way before lanes of larger numbers start.
+        match outcome {
+            Ok(reply) => {
+                fate.handled();
+                share.and_then(Share::succeed);
+                if let Some(data) = reply.filter(|_| !job.local) {
+                    shared.reply(entry, &job.event, data).await;
+                }
+            }
+            Err(error) => {
+                fate.failed();
+                share.and_then(|share| share.fail(Settlement::Abandon { delay: None }));
+                shared.handler_failed(entry, error);
             }
         }
-        Err(error) => {
-            share.and_then(|share| share.fail(Settlement::Abandon { delay: None }));
-            shared.handler_failed(entry, error);
+        if let Some(ticket) = &job.ticket {
+            ticket.finish();
         }
-    }
-    if let Some(ticket) = &job.ticket {
-        ticket.finish();
     }
 }
 

@@ -1,18 +1,21 @@
 //! What the handles, the engine and the lanes of one hub share.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::drain::DrainReport;
 use super::lifecycle::{ConnectionState, Counters, Lifecycle, Stats, count};
 use crate::correlator::{Correlator, Outcome};
 use crate::dialect::Dialect;
-use crate::dispatch::{self, Entry, Registry, Terms};
+use crate::dispatch::{self, Entry, Overflow, Registry, Terms};
 use crate::outbox::Outbox;
 use crate::subscription::{Subscriber, SubscriptionSpec, Target};
 use crate::transport::Transport;
@@ -27,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) close_timeout: Duration,
     pub(crate) outbox_capacity: usize,
     pub(crate) max_processing: Duration,
+    pub(crate) repeats_window: Duration,
+    pub(crate) repeats_ids: usize,
 }
 
 impl Default for Settings {
@@ -38,6 +43,8 @@ impl Default for Settings {
             close_timeout: Duration::from_secs(5),
             outbox_capacity: 4096,
             max_processing: Duration::from_secs(300),
+            repeats_window: Duration::from_secs(600),
+            repeats_ids: 100_000,
         }
     }
 }
@@ -48,7 +55,8 @@ pub(crate) enum Command {
     Disconnect { done: oneshot::Sender<()> },
     Subscribe { build: Box<dyn FnOnce(u64) -> Entry + Send>, done: oneshot::Sender<Result<Arc<Entry>>> },
     Unsubscribe { id: SubscriptionId, done: oneshot::Sender<Result<()>> },
-    Close { done: oneshot::Sender<()> },
+    Reconnect { done: oneshot::Sender<Result<()>> },
+    Drain { limit: Duration },
 }
 
 /// A subscription whose owner is gone.
@@ -84,7 +92,16 @@ pub(crate) struct Shared {
     pub(crate) orphans: Mutex<Vec<Orphan>>,
     /// Credit that came back, with the generation of the link that it belongs to.
     pub(crate) credits: Mutex<Vec<(u64, SubscriptionId)>>,
+    /// A subscription whose overflow is to disconnect the hub.
+    pub(crate) overrun: Mutex<Option<SubscriptionId>>,
+    /// How many events may be in flight, for readers of the counters.
+    pub(crate) window: AtomicUsize,
     pub(crate) state: watch::Sender<ConnectionState>,
+    /// Since when it has been in that state.
+    pub(crate) since: Mutex<Instant>,
+    /// What went wrong with the connection last.
+    pub(crate) last_failure: Mutex<Option<(Arc<Error>, Instant)>>,
+    pub(crate) drained: OnceLock<DrainReport>,
     pub(crate) lifecycle: broadcast::Sender<Lifecycle>,
     pub(crate) counters: Counters,
     /// The last handle is gone: stop everything.
@@ -95,8 +112,27 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Changes the state; from draining on, only to closed.
+    pub(crate) fn enter(&self, state: ConnectionState) {
+        self.state.send_modify(|now| {
+            let final_ = matches!(state, ConnectionState::Closed);
+            if final_ || !matches!(now, ConnectionState::Draining) {
+                *self.since.lock() = Instant::now();
+                *now = state;
+            }
+        });
+    }
+
+    /// Whether nothing new may come in.
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(&*self.state.borrow(), ConnectionState::Draining)
+    }
+
     /// Tells readers of the lifecycle, the log, and local subscribers where the dialect has an event for it.
     pub(crate) fn report(&self, change: Lifecycle) {
+        if let Lifecycle::Disconnected { reason: Some(error) } | Lifecycle::Problem(error) = &change {
+            *self.last_failure.lock() = Some((Arc::clone(error), Instant::now()));
+        }
         match &change {
             Lifecycle::Connected { subscriptions } => {
                 tracing::info!(transport = self.transport.name(), subscriptions, "connected");
@@ -106,6 +142,10 @@ impl Shared {
             Lifecycle::Reconnecting { attempt, retry_in } => {
                 tracing::info!(attempt, ?retry_in, "reconnecting");
             }
+            Lifecycle::Resubscribed { subscriptions } => tracing::info!(subscriptions, "resubscribed"),
+            Lifecycle::Reauthenticated { id } => tracing::info!(?id, "credentials renewed"),
+            Lifecycle::SubscriptionRecreated { id } => tracing::warn!(%id, "subscription made anew"),
+            Lifecycle::GoAway { after } => tracing::info!(?after, "the server will end the connection"),
             Lifecycle::Gap(gap) => tracing::warn!(lasted = ?gap.lasted, "events may have been missed"),
             Lifecycle::SubscriptionLost { id, error } => tracing::warn!(%id, %error, "subscription lost"),
             Lifecycle::SlowConsumer { id, dropped } => tracing::warn!(%id, dropped, "slow consumer"),
@@ -113,6 +153,7 @@ impl Shared {
             Lifecycle::ReplyFailed { id, error } => tracing::warn!(%id, %error, "reply failed"),
             Lifecycle::SettleFailed { id, error } => tracing::warn!(?id, %error, "settling failed"),
             Lifecycle::Problem(error) => tracing::warn!(%error, "problem"),
+            Lifecycle::Draining => tracing::info!("draining"),
             Lifecycle::Closed => tracing::debug!("closed"),
         }
         if let Some(event) = self.dialect.local(&change) {
@@ -125,7 +166,7 @@ impl Shared {
     /// Gives an event to everybody here who wants it; `false` when nobody does.
     pub(crate) fn dispatch(&self, event: &Event, terms: impl FnOnce(usize) -> Terms) -> bool {
         let matched = self.matching(event);
-        dispatch::enqueue(&matched, event, terms(matched.len()), |entry| self.overflowed(entry));
+        self.enqueue(&matched, event, terms(matched.len()));
         !matched.is_empty()
     }
 
@@ -143,7 +184,7 @@ impl Shared {
                 || (entry.expression.matches(event) && Target::of(event).includes(&entry.spec.subscriber))
         });
         let matched = wanted.as_slice();
-        dispatch::enqueue(matched, event, terms(matched.len()), |entry| self.overflowed(entry));
+        self.enqueue(matched, event, terms(matched.len()));
         !matched.is_empty()
     }
 
@@ -177,8 +218,16 @@ impl Shared {
         true
     }
 
+    pub(crate) fn enqueue(&self, matched: &[Arc<Entry>], event: &Event, terms: Terms) {
+        dispatch::enqueue(matched, event, terms, |entry| self.overflowed(entry));
+    }
+
     fn overflowed(&self, entry: &Arc<Entry>) {
         count(&self.counters.dropped);
+        if entry.lane.overflow == Overflow::Disconnect {
+            self.overrun.lock().get_or_insert_with(|| entry.id().clone());
+            self.outbox.wake.notify_one();
+        }
         if entry.lane.may_report() {
             self.report(Lifecycle::SlowConsumer { id: entry.id().clone(), dropped: entry.lane.dropped() });
         }
@@ -190,6 +239,7 @@ impl Shared {
             open_requests: self.correlator.len(),
             subscriptions: self.registry.lock().len(),
             outstanding: self.outbox.outstanding(),
+            window: self.window.load(Ordering::Relaxed),
             ..Stats::default()
         };
         self.counters.fill(&mut stats);
@@ -213,7 +263,6 @@ impl Shared {
     }
 
     pub(crate) fn handler_failed(&self, entry: &Entry, error: Error) {
-        entry.counters.failed.fetch_add(1, Ordering::Relaxed);
         count(&self.counters.handler_failures);
         self.report(Lifecycle::HandlerFailed { id: entry.id().clone(), error: Arc::new(error) });
     }

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::shared::{Orphan, Shared};
 use super::subscription::{SubscriptionStats, stats};
 use crate::dispatch::gate::Ticket;
 use crate::dispatch::settle::Share;
-use crate::dispatch::{Credit, Entry};
+use crate::dispatch::{Credit, Entry, Fate};
 use crate::outbox::Receipt;
 use crate::transport::Settlement;
 use crate::{Error, ErrorKind, Event, RawJson, Result, SubscriptionId};
@@ -28,7 +27,7 @@ pub struct EventStream {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
     gating: bool,
-    waiting: Option<Delivery>,
+    waiting: Option<(Delivery, Fate)>,
     unsubscribed: bool,
 }
 
@@ -72,26 +71,27 @@ impl Stream for EventStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if let Some(delivery) = &self.waiting {
+            if let Some((delivery, _)) = &self.waiting {
                 let goes = match &delivery.ticket {
                     Some(ticket) => ready!(ticket.poll_turn(cx)),
                     None => true,
                 };
-                let Some(delivery) = self.waiting.take() else { continue };
+                let Some((delivery, mut fate)) = self.waiting.take() else { continue };
                 if !goes {
                     delivery.take_share().and_then(Share::succeed);
-                    self.entry.counters.skipped.fetch_add(1, Ordering::Relaxed);
+                    fate.skipped();
                     continue;
                 }
                 if !self.gating {
                     delivery.release();
                 }
-                self.entry.counters.handled.fetch_add(1, Ordering::Relaxed);
+                fate.handled();
                 return Poll::Ready(Some(Ok(delivery)));
             }
             match ready!(self.entry.lane.poll_next(cx)) {
                 Some(Ok(job)) => {
-                    self.waiting = Some(Delivery {
+                    let fate = Fate::open(&self.entry);
+                    let delivery = Delivery {
                         shared: Arc::clone(&self.shared),
                         entry: Arc::clone(&self.entry),
                         event: job.event,
@@ -99,7 +99,8 @@ impl Stream for EventStream {
                         ticket: job.ticket,
                         share: Mutex::new(job.share),
                         _credit: job.credit,
-                    });
+                    };
+                    self.waiting = Some((delivery, fate));
                 }
                 Some(Err(notice)) => return Poll::Ready(Some(Err(notice.duplicate()))),
                 None => return Poll::Ready(None),
@@ -111,7 +112,7 @@ impl Stream for EventStream {
 impl Drop for EventStream {
     fn drop(&mut self) {
         if !self.unsubscribed {
-            self.entry.lane.abandon();
+            self.entry.abandon();
             self.shared.orphan(Orphan::Stream(self.entry.id().clone()));
         }
     }

@@ -47,7 +47,7 @@ impl Subscription {
 
     /// Ends the subscription as [`Subscription::unsubscribe`] does, without waiting: for where nothing can be awaited.
     pub fn cancel(&self) {
-        self.entry.lane.abandon();
+        self.entry.abandon();
         self.shared.orphan(Orphan::Ended(Arc::clone(&self.entry)));
     }
 
@@ -66,7 +66,7 @@ impl Subscription {
     }
 }
 
-/// What happened to the events of one subscription.
+/// What happened to the events of one subscription. Each has one fate: `delivered` is the sum of the other numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubscriptionStats {
@@ -80,6 +80,8 @@ pub struct SubscriptionStats {
     pub skipped: u64,
     /// Events dropped because the buffer was full.
     pub dropped: u64,
+    /// Events thrown away by an unsubscribe, by a drain that ran out of time, or when the hub was dropped.
+    pub abandoned: u64,
     /// Events that wait now.
     pub waiting: usize,
     /// Handlers at work now.
@@ -94,6 +96,7 @@ pub(super) fn stats(entry: &Entry) -> SubscriptionStats {
         failed: counters.failed.load(Ordering::Relaxed),
         skipped: counters.skipped.load(Ordering::Relaxed),
         dropped: entry.lane.dropped(),
+        abandoned: counters.abandoned.load(Ordering::Relaxed),
         waiting: entry.lane.waiting(),
         running: entry.lane.running(),
     }

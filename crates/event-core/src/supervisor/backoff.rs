@@ -1,6 +1,18 @@
 //! How long to wait before the next attempt: full jitter, capped, reset only by a link that held.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+/// Where the jitter of the pauses comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Jitter {
+    /// From the operating system's randomness.
+    #[default]
+    Random,
+    /// From this seed, the same pauses every time: for tests that must be repeatable.
+    Seeded(u64),
+}
 
 /// The pauses between connection attempts, and how long one may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +26,8 @@ pub struct ReconnectPolicy {
     pub stable_after: Duration,
     /// How long one attempt may take. Default 30 s.
     pub attempt_timeout: Duration,
+    /// Where the jitter comes from. Default [`Jitter::Random`].
+    pub jitter: Jitter,
 }
 
 impl Default for ReconnectPolicy {
@@ -23,34 +37,61 @@ impl Default for ReconnectPolicy {
             max: Duration::from_secs(30),
             stable_after: Duration::from_secs(60),
             attempt_timeout: Duration::from_secs(30),
+            jitter: Jitter::Random,
         }
     }
 }
+
+/// Events that a link carried from which on its end is no sign of trouble: some servers cut off whoever sends much.
+const PRODUCTIVE: u64 = 256;
 
 /// The state of the pauses.
 #[derive(Debug)]
 pub(super) struct Backoff {
     policy: ReconnectPolicy,
     doublings: u32,
+    seed: u64,
 }
 
 impl Backoff {
     pub(super) fn new(policy: ReconnectPolicy) -> Self {
-        Self { policy, doublings: 0 }
+        let seed = match policy.jitter {
+            Jitter::Random => RandomState::new().build_hasher().finish(),
+            Jitter::Seeded(seed) => seed,
+        };
+        Self { policy, doublings: 0, seed }
     }
 
-    /// The next pause: a `random` share (0 to 1) of a limit that doubles each time.
-    pub(super) fn next(&mut self, random: f64) -> Duration {
+    /// The next pause: a random share of a limit that doubles each time.
+    pub(super) fn next(&mut self) -> Duration {
+        let random = self.random();
+        self.share(random)
+    }
+
+    fn share(&mut self, random: f64) -> Duration {
         let limit = self.policy.first.saturating_mul(1 << self.doublings.min(20)).min(self.policy.max);
         self.doublings = self.doublings.saturating_add(1);
         limit.mul_f64(random.clamp(0.0, 1.0))
     }
 
-    /// A link ended that had held this long.
-    pub(super) fn held(&mut self, lasted: Duration) {
+    /// A link ended that had held this long and carried so many events.
+    pub(super) fn held(&mut self, lasted: Duration, sent: u64) {
         if lasted >= self.policy.stable_after {
             self.doublings = 0;
+        } else if sent >= PRODUCTIVE {
+            // Neither a new beginning nor one more failure.
+            self.doublings = self.doublings.saturating_sub(1);
         }
+    }
+
+    /// From 0 to 1: one step of the SplitMix64 generator.
+    fn random(&mut self) -> f64 {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+        let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
+        share
     }
 }
 
@@ -61,11 +102,38 @@ mod tests {
     #[test]
     fn limits_double_up_to_the_cap_and_reset_only_after_a_good_minute() {
         let mut backoff = Backoff::new(ReconnectPolicy::default());
-        let limits: Vec<u128> = (0..9).map(|_| backoff.next(1.0).as_millis()).collect();
+        let limits: Vec<u128> = (0..9).map(|_| backoff.share(1.0).as_millis()).collect();
         assert_eq!(limits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
-        backoff.held(Duration::from_secs(59));
-        assert_eq!(backoff.next(1.0).as_secs(), 30);
-        backoff.held(Duration::from_secs(60));
-        assert_eq!(backoff.next(0.5).as_millis(), 250);
+        backoff.held(Duration::from_secs(59), 0);
+        assert_eq!(backoff.share(1.0).as_secs(), 30);
+        backoff.held(Duration::from_secs(60), 0);
+        assert_eq!(backoff.share(0.5).as_millis(), 250);
+    }
+
+    #[test]
+    fn a_link_that_carried_much_does_not_lengthen_the_pauses() {
+        let mut backoff = Backoff::new(ReconnectPolicy::default());
+        let limits: Vec<u128> = (0..4)
+            .map(|_| {
+                backoff.held(Duration::from_secs(2), PRODUCTIVE);
+                backoff.share(1.0).as_millis()
+            })
+            .collect();
+        assert_eq!(limits, [500; 4]);
+        backoff.held(Duration::from_secs(2), PRODUCTIVE - 1);
+        assert_eq!(backoff.share(1.0).as_millis(), 1000);
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_pauses_and_they_differ_from_each_other() {
+        let pauses = |seed| {
+            let mut backoff =
+                Backoff::new(ReconnectPolicy { jitter: Jitter::Seeded(seed), ..ReconnectPolicy::default() });
+            (0..20).map(|_| backoff.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(pauses(7), pauses(7));
+        assert_ne!(pauses(7), pauses(8));
+        assert!(pauses(7).iter().all(|pause| *pause <= Duration::from_secs(30)));
+        assert!(pauses(7)[10..].windows(2).any(|pair| pair[0] != pair[1]));
     }
 }

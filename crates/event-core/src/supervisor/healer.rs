@@ -1,8 +1,8 @@
 //! The receiving half of a supervised link: a state machine that is polled, not a task.
 #![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::backoff::{Backoff, ReconnectPolicy};
 use super::{Shared, down};
 use crate::transport::{Attempt, Gap, Inbound, Inbounds, Link, LinkSender, SubscriptionChange, Transport};
-use crate::{Error, ErrorKind, Result, SubscriptionId};
+use crate::{Error, ErrorKind, Result, Retry, SubscriptionId};
 
 /// Subscriptions that are asked for at the same time.
 const SUBSCRIBING: usize = 32;
@@ -51,6 +51,7 @@ pub(super) fn heal<T: Transport + ?Sized>(
         phase: Phase::Connecting { attempt: 1 },
         down_since: None,
         was_up: false,
+        refused: false,
     };
     if let Some(link) = first {
         healer.adopt(link);
@@ -67,6 +68,8 @@ struct Healer<T: ?Sized> {
     down_since: Option<Instant>,
     /// Whether there has been a good connection.
     was_up: bool,
+    /// The last attempt was refused for its credentials, and the next one asks for others.
+    refused: bool,
     transport: Arc<T>,
 }
 
@@ -107,7 +110,7 @@ impl<T: Transport + ?Sized> Healer<T> {
                 Phase::Ended => return None,
                 Phase::Down { attempt } => {
                     let attempt = *attempt;
-                    let retry_in = self.backoff.next(random());
+                    let retry_in = self.backoff.next();
                     self.phase = Phase::Waiting { attempt, until: Instant::now() + retry_in };
                     return Some((Ok(Inbound::Reconnecting { attempt, retry_in }), self));
                 }
@@ -121,12 +124,26 @@ impl<T: Transport + ?Sized> Healer<T> {
                 Phase::Connecting { attempt } => {
                     let attempt = *attempt;
                     let closed = self.shared.closed.clone();
+                    let mut this = Attempt::nth(attempt);
+                    if self.refused {
+                        this = this.after_refusal();
+                    }
                     let tried = tokio::select! {
-                        tried = one_attempt(&*self.transport, Attempt::nth(attempt), self.policy.attempt_timeout) => tried,
+                        tried = one_attempt(&*self.transport, this, self.policy.attempt_timeout) => tried,
                         () = closed.cancelled() => return None,
                     };
                     match tried {
-                        Ok(link) => self.adopt(link),
+                        Ok(link) => {
+                            self.adopt(link);
+                            if std::mem::take(&mut self.refused) {
+                                return Some((Ok(Inbound::Reauthenticated), self));
+                            }
+                        }
+                        // Once, and at once: other credentials may be there already.
+                        Err(error) if error.retry() == Retry::AfterReauth && !self.refused => {
+                            self.refused = true;
+                            return Some((Ok(Inbound::Problem(error)), self));
+                        }
                         Err(error) if self.may_mend(&error) => {
                             self.phase = Phase::Down { attempt: attempt.saturating_add(1) };
                             return Some((Ok(Inbound::Problem(error)), self));
@@ -151,6 +168,7 @@ impl<T: Transport + ?Sized> Healer<T> {
         let tx: Arc<dyn LinkSender> = Arc::from(link.tx);
         self.shared.book.lock().restart();
         *self.shared.current.lock() = Some(Arc::clone(&tx));
+        self.shared.sent.store(0, Ordering::Relaxed);
         let now = Instant::now();
         self.phase = Phase::Up(Up {
             rx: link.rx,
@@ -217,14 +235,19 @@ impl<T: Transport + ?Sized> Healer<T> {
             error.kind(),
             ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::InvalidCredentials
         );
-        error.is_transient() || (self.was_up && !who)
+        match error.retry() {
+            // Other credentials were asked for already.
+            Retry::AfterReauth => !self.refused,
+            Retry::Never => self.was_up && !who,
+            _ => true,
+        }
     }
 
     fn broke(&mut self, error: Error) -> Option<Result<Inbound>> {
         *self.shared.current.lock() = None;
         self.shared.open.send_replace(false);
         if let Phase::Up(up) = &self.phase {
-            self.backoff.held(up.since.elapsed());
+            self.backoff.held(up.since.elapsed(), self.shared.sent.load(Ordering::Relaxed));
             self.down_since.get_or_insert(up.last_sign);
         }
         if self.shared.closed.is_cancelled() {
@@ -232,6 +255,7 @@ impl<T: Transport + ?Sized> Healer<T> {
             return None;
         }
         if self.may_mend(&error) {
+            self.refused = error.retry() == Retry::AfterReauth;
             self.phase = Phase::Down { attempt: 1 };
             Some(Ok(Inbound::Interrupted(error)))
         } else {
@@ -298,12 +322,4 @@ impl<T: ?Sized> Drop for Healer<T> {
         self.shared.book.lock().specs.clear();
         *self.shared.current.lock() = None;
     }
-}
-
-/// A number from 0 to 1 from the standard library's randomly keyed hasher.
-fn random() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-    let share = bits as f64 / (1_u64 << 53) as f64;
-    share
 }

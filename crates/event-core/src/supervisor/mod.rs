@@ -10,20 +10,21 @@ mod healer;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use backoff::ReconnectPolicy;
+pub use backoff::{Jitter, ReconnectPolicy};
 
 use crate::subscription::SubscriptionSpec;
 use crate::transport::{
     Attempt, Capabilities, Confirmation, Continuity, Link, LinkInfo, LinkSender, NotSent, SettleFailed,
     SettleToken, Settlement, Transport,
 };
-use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
+use crate::{Error, ErrorKind, Event, Result, Retry, SubscriptionId};
 
 /// A transport whose links repair themselves.
 pub struct Supervised<T: ?Sized> {
@@ -48,18 +49,26 @@ impl<T: Transport + ?Sized> Transport for Supervised<T> {
         Capabilities { continuity: Continuity::SelfHealing, ..self.inner.capabilities() }
     }
 
-    /// Makes one attempt, whose failure is returned; with [`Attempt::persist`], returns at once and goes on
+    /// Makes one attempt, whose failure is returned, and a second one at once if other credentials can help; with [`Attempt::persist`], returns at once and goes on
     /// trying.
     async fn connect(&self, attempt: Attempt) -> Result<Link> {
-        let first = if attempt.persist {
-            None
-        } else {
-            Some(healer::one_attempt(&*self.inner, attempt, self.policy.attempt_timeout).await?)
-        };
+        let first = if attempt.persist { None } else { Some(self.attempt(attempt).await?) };
         let peer = first.as_ref().map_or_else(|| self.inner.name().to_owned(), |link| link.info.peer.clone());
         let shared = Arc::new(Shared::default());
         let rx = healer::heal(Arc::clone(&self.inner), self.policy.clone(), Arc::clone(&shared), first);
         Ok(Link { info: LinkInfo::pending(peer), tx: Box::new(SupervisedSender(shared)), rx })
+    }
+}
+
+impl<T: Transport + ?Sized> Supervised<T> {
+    async fn attempt(&self, attempt: Attempt) -> Result<Link> {
+        let limit = self.policy.attempt_timeout;
+        match healer::one_attempt(&*self.inner, attempt, limit).await {
+            Err(error) if error.retry() == Retry::AfterReauth && !attempt.refused => {
+                healer::one_attempt(&*self.inner, attempt.after_refusal(), limit).await
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -69,6 +78,8 @@ struct Shared {
     current: Mutex<Option<Arc<dyn LinkSender>>>,
     /// Whether events may be sent: connected, and every subscription confirmed.
     open: watch::Sender<bool>,
+    /// Events that the link of the moment took.
+    sent: AtomicU64,
     book: Mutex<Book>,
     /// Told when the book has something new.
     changed: Notify,
@@ -80,6 +91,7 @@ impl Default for Shared {
         Self {
             current: Mutex::default(),
             open: watch::Sender::new(false),
+            sent: AtomicU64::new(0),
             book: Mutex::default(),
             changed: Notify::new(),
             closed: CancellationToken::new(),
@@ -135,7 +147,13 @@ fn down(op: &'static str) -> Error {
 impl LinkSender for SupervisedSender {
     fn send(&self, event: Event) -> Result<Confirmation, NotSent> {
         match self.current() {
-            Some(link) if *self.0.open.borrow() => link.send(event),
+            Some(link) if *self.0.open.borrow() => {
+                let sent = link.send(event);
+                if sent.is_ok() {
+                    self.0.sent.fetch_add(1, Ordering::Relaxed);
+                }
+                sent
+            }
             _ => Err(NotSent::new(event, down("send"))),
         }
     }

@@ -85,6 +85,9 @@ async fn a_cut_link_is_made_anew_subscriptions_first_and_the_gap_is_told() {
                 }
                 Report::Happened(Lifecycle::Reconnecting { attempt: 1, .. }) => story.push("reconnecting"),
                 Report::Happened(Lifecycle::Gap(_)) => story.push("gap"),
+                Report::Happened(Lifecycle::Resubscribed { subscriptions: 100 }) => {
+                    story.push("resubscribed");
+                }
                 Report::Happened(Lifecycle::Connected { subscriptions: 100 }) => {
                     story.push("connected");
                     break;
@@ -92,7 +95,7 @@ async fn a_cut_link_is_made_anew_subscriptions_first_and_the_gap_is_told() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(story, ["disconnected", "reconnecting", "gap", "connected"]);
+        assert_eq!(story, ["disconnected", "reconnecting", "gap", "resubscribed", "connected"]);
         assert_eq!(bus.subscriptions(), 101);
         for stream in &mut streams {
             assert_eq!(stream.next().await.unwrap().unwrap().event().data_value(), round);

@@ -66,6 +66,7 @@ fn wire(tx: MockSender, arriving: Vec<Inbound>) -> MockWire {
 async fn the_engine_subscribes_by_the_transports_verb_and_closes_politely() {
     let mut tx = MockSender::new();
     tx.expect_subscribe().times(1).withf(|spec| spec.id == "s").returning(|_| Ok(()));
+    tx.expect_unsubscribe().times(1).withf(|spec| spec.id == "s").returning(|_| Ok(()));
     tx.expect_flush().times(1).returning(|| Ok(()));
     tx.expect_close().times(1).return_const(());
     let hub = EventHub::builder(wire(tx, Vec::new())).connect().await.unwrap();

@@ -1,6 +1,8 @@
 //! Ordered publishes that outlive links: bounded, each with a deadline and a resend policy.
 
-use std::collections::VecDeque;
+mod window;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::transport::{Acknowledgement, Confirmation, PublishError};
 use crate::{Error, ErrorKind, Event, Result};
+pub(crate) use window::Window;
 
 /// What to do with an event whose link ended before the service acknowledged it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,19 +75,50 @@ pub(crate) struct Outbox {
     capacity: usize,
     /// Told whenever there is something new for the engine to do.
     pub(crate) wake: Notify,
+    /// Told whenever an event is done with.
+    settled: Notify,
     expired: AtomicU64,
+}
+
+/// What an outbox has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    /// Events that were put in.
+    pub(crate) queued: u64,
+    /// Of these, acknowledged.
+    pub(crate) acknowledged: u64,
+    /// Of these, failed in whatever way.
+    pub(crate) failed: u64,
+}
+
+impl Totals {
+    pub(crate) fn done(&self) -> u64 {
+        self.acknowledged + self.failed
+    }
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Entry>,
+    /// Those taken out to be sent, by sequence.
+    sent: BTreeSet<u64>,
     next: u64,
-    outstanding: usize,
+    acknowledged: u64,
+    failed: u64,
     /// No entry of the queue expires before this.
     earliest: Option<Instant>,
 }
 
 impl State {
+    /// The first event that is not done with.
+    fn oldest(&self) -> Option<u64> {
+        let waiting = self.queue.front().map(|entry| entry.sequence);
+        match (waiting, self.sent.first().copied()) {
+            (Some(waiting), Some(sent)) => Some(waiting.min(sent)),
+            (waiting, sent) => waiting.or(sent),
+        }
+    }
+
     fn insert(&mut self, at: usize, entry: Entry) {
         self.earliest = Some(self.earliest.map_or(entry.deadline, |earliest| earliest.min(entry.deadline)));
         self.queue.insert(at, entry);
@@ -99,6 +133,7 @@ impl Outbox {
             room: Arc::new(Semaphore::new(capacity)),
             capacity,
             wake: Notify::new(),
+            settled: Notify::new(),
             expired: AtomicU64::new(0),
         }
     }
@@ -124,7 +159,6 @@ impl Outbox {
             let mut state = self.state.lock();
             let sequence = state.next;
             state.next += 1;
-            state.outstanding += 1;
             let entry = Entry { sequence, event, deadline, resend, attempts: 0, done, _room: permit };
             let end = state.queue.len();
             state.insert(end, entry);
@@ -135,12 +169,16 @@ impl Outbox {
 
     /// The next event to send.
     pub(crate) fn take(&self) -> Option<Entry> {
-        self.state.lock().queue.pop_front()
+        let mut state = self.state.lock();
+        let entry = state.queue.pop_front()?;
+        state.sent.insert(entry.sequence);
+        Some(entry)
     }
 
     /// Puts an event back that could not be sent now.
     pub(crate) fn put_back(&self, entry: Entry) {
         let mut state = self.state.lock();
+        state.sent.remove(&entry.sequence);
         let at = state.queue.partition_point(|other| other.sequence < entry.sequence);
         state.insert(at, entry);
     }
@@ -170,7 +208,12 @@ impl Outbox {
 
     /// Tells whoever waits for this event.
     pub(crate) fn settle(&self, entry: Entry, failure: Option<Error>) {
-        self.state.lock().outstanding -= 1;
+        {
+            let mut state = self.state.lock();
+            state.sent.remove(&entry.sequence);
+            *(if failure.is_none() { &mut state.acknowledged } else { &mut state.failed }) += 1;
+        }
+        self.settled.notify_waiters();
         let outcome = match failure {
             None => Ok(Receipt { attempts: entry.attempts, possible_duplicate: entry.attempts > 1 }),
             Some(error) => Err(error),
@@ -217,7 +260,28 @@ impl Outbox {
 
     /// Events that wait to be sent or acknowledged.
     pub(crate) fn outstanding(&self) -> usize {
-        self.state.lock().outstanding
+        let state = self.state.lock();
+        state.queue.len() + state.sent.len()
+    }
+
+    /// What it has done so far.
+    pub(crate) fn totals(&self) -> Totals {
+        let state = self.state.lock();
+        Totals { queued: state.next, acknowledged: state.acknowledged, failed: state.failed }
+    }
+
+    /// Waits until every event queued before this call is done with: acknowledged, refused or failed. Cancel-safe.
+    pub(crate) async fn flushed(&self) {
+        let until = self.state.lock().next;
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if self.state.lock().oldest().is_none_or(|oldest| oldest >= until) {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Events that expired before they could be sent.

@@ -1,0 +1,73 @@
+//! The engine's part in publishing: from the outbox to the link, within the window, and back.
+
+use std::sync::atomic::Ordering;
+
+use super::engine::Engine;
+use super::lifecycle::count;
+use super::link::LinkState;
+use crate::outbox::{Entry as Outgoing, Flight};
+use crate::transport::{Acknowledgement, PublishError};
+use crate::{ErrorKind, Result};
+
+impl Engine {
+    /// An event was acknowledged, refused, or its connection ended first.
+    #[expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
+    pub(super) fn landed(&mut self, landed: Option<(Outgoing, Result<Acknowledgement, PublishError>)>) {
+        let Some((outgoing, outcome)) = landed else { return };
+        let outcome =
+            outcome.and_then(|acknowledgement| match self.shared.dialect.acknowledged(&acknowledgement) {
+                Ok(()) => Ok(acknowledgement),
+                Err(error) => Err(PublishError::Refused(error)),
+            });
+        let counters = &self.shared.counters;
+        match &outcome {
+            Ok(_) => {
+                count(&counters.published);
+                self.window.acknowledged();
+            }
+            Err(PublishError::Refused(_)) => {
+                count(&counters.refused);
+                self.window.acknowledged();
+            }
+            Err(PublishError::Unconfirmed) => {
+                count(&counters.unconfirmed);
+                self.unconfirmed += 1;
+            }
+        }
+        self.show_window();
+        self.shared.outbox.landed(outgoing, outcome, tokio::time::Instant::now());
+    }
+
+    /// Feeds the link from the outbox while it takes events and the window has room.
+    pub(super) fn pump(&mut self) {
+        let LinkState::Linked(linked) = &mut self.link else { return };
+        if !linked.up || linked.blocked {
+            return;
+        }
+        while self.flights.len() < self.window.limit() {
+            let Some(outgoing) = self.shared.outbox.take() else { break };
+            match linked.tx.send(outgoing.event.clone()) {
+                Ok(confirmation) => self.flights.push(Flight::new(outgoing, confirmation)),
+                Err(refused) => match refused.error.kind() {
+                    ErrorKind::Full | ErrorKind::NotConnected => {
+                        self.shared.outbox.put_back(outgoing);
+                        linked.blocked = true;
+                        break;
+                    }
+                    _ => self.shared.outbox.settle(outgoing, Some(refused.error)),
+                },
+            }
+        }
+    }
+
+    /// The connection broke: if it did with events in flight, and early, there will be fewer of them.
+    pub(super) fn cut(&mut self) {
+        self.window.cut(self.flights.len() + self.unconfirmed);
+        self.show_window();
+    }
+
+    /// Lets readers of the counters see the window.
+    pub(super) fn show_window(&self) {
+        self.shared.window.store(self.window.limit(), Ordering::Relaxed);
+    }
+}
