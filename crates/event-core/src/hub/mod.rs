@@ -355,8 +355,9 @@ impl EventHub {
     pub async fn flush(&self) -> Result<()> {
         tokio::select! {
             biased;
-            () = self.shared().outbox.flushed() => Ok(()),
+            // What is not done by then was failed.
             () = self.shared().stop.cancelled() => Err(closed("flush")),
+            () = self.shared().outbox.flushed() => Ok(()),
         }
     }
 

@@ -10,8 +10,11 @@
 mod events;
 mod expressions;
 mod hub_connection;
+mod hub_drain;
+mod hub_keyed;
 mod hub_priority;
 mod hub_publish;
+mod hub_recovery;
 mod hub_subscribe;
 mod seam;
 mod settlement;

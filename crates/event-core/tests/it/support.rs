@@ -50,3 +50,10 @@ impl Log {
         }
     }
 }
+
+/// Waits until so many handlers of a subscription are at work.
+pub(crate) async fn running(subscription: &event_core::Subscription, handlers: usize) {
+    while subscription.stats().running != handlers {
+        tokio::task::yield_now().await;
+    }
+}
