@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use event_core::hub::{
-    IntoExpression, LifecycleStream, LocalOutcome, Publish, ReplyStream, Request, Stats, Subscribe,
-    Subscription,
+    DrainReport, Health, IntoExpression, LifecycleStream, LocalOutcome, Publish, ReplyStream, Request, Stats,
+    Subscribe, Subscription,
 };
 use event_core::{ConnectionState, Event, Receipt, Result, SubscriptionId};
 use serde::Serialize;
@@ -71,6 +71,20 @@ impl EventHub {
     /// Disconnects and keeps the subscriptions for the next [`EventHub::connect`].
     pub async fn disconnect(&self) {
         self.hub.disconnect().await;
+    }
+
+    /// Leaves the present connection, which may look alive and not be, and makes another; subscriptions and waiting
+    /// publishes come along. Without a connection it connects.
+    ///
+    /// # Errors
+    ///
+    /// A refusal that no retry can help.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the attempts; [`EventHub::disconnect`] does.
+    pub async fn reconnect(&self) -> Result<()> {
+        self.hub.reconnect().await
     }
 
     /// Whether events flow.
@@ -203,9 +217,49 @@ impl EventHub {
         self.hub.stats()
     }
 
-    /// Closes the hub: handlers finish, what they publish goes out, the connection ends. Final.
+    /// One look at the hub, for a health check.
+    pub fn health(&self) -> Health {
+        self.hub.health()
+    }
+
+    /// Waits until every event published before this call is acknowledged, refused or failed: at the latest when
+    /// its time is up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) when the hub ends first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn flush(&self) -> Result<()> {
+        self.hub.flush().await
+    }
+
+    /// Closes the hub: [`EventHub::drain`] with the close timeout, 5 s unless set. Final.
     pub async fn close(&self) {
         self.hub.close().await;
+    }
+
+    /// Ends the hub in good order: unsubscribes, lets handlers finish and what they publish go out, then ends the
+    /// connection; what is not done within `limit` is cut off. The report says what became of everything.
+    ///
+    /// ```
+    /// # use ftrack_hub::EventHub;
+    /// # use std::time::Duration;
+    /// # async fn example(hub: EventHub) {
+    /// let report = hub.drain(Duration::from_secs(30)).await;
+    /// if !report.is_clean() {
+    ///     eprintln!("{report}");
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the drain goes on even if the future is dropped.
+    pub async fn drain(&self, limit: Duration) -> DrainReport {
+        self.hub.drain(limit).await
     }
 
     /// The engine below, for what this facade does not name.
