@@ -6,6 +6,7 @@ use std::time::Duration;
 use event_core::Secret;
 
 use crate::Emulator;
+use crate::emulator::Services;
 use crate::error::{Error, ErrorKind};
 use crate::ftrack::{Config, Users};
 use crate::imodelhub;
@@ -25,6 +26,7 @@ pub struct Builder {
     allow_remote: bool,
     with_ftrack: bool,
     pub(crate) with_imodelhub: bool,
+    in_memory: bool,
     invalid: Option<String>,
 }
 
@@ -53,6 +55,7 @@ impl Builder {
             allow_remote: false,
             with_ftrack: true,
             with_imodelhub: true,
+            in_memory: false,
             invalid: None,
         }
     }
@@ -66,6 +69,15 @@ impl Builder {
     /// Does not listen for ftrack clients; [`Emulator::ftrack_url`] leads nowhere then.
     pub fn without_ftrack(mut self) -> Self {
         self.with_ftrack = false;
+        self
+    }
+
+    /// Opens no socket at all: clients come by [`Emulator::ftrack_dialer`], [`Emulator::ftrack_stream`],
+    /// [`Emulator::imodelhub_http`] and [`Emulator::imodelhub_stream`], which work beside sockets too. Time is tokio's
+    /// alone, so on a current-thread runtime with a paused clock every run is the same. The URLs keep their form, and
+    /// lead nowhere. Default: it listens.
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
         self
     }
 
@@ -169,7 +181,7 @@ impl Builder {
         self
     }
 
-    /// Starts listening.
+    /// Starts listening, unless it is [in memory](Builder::in_memory).
     ///
     /// # Errors
     ///
@@ -182,15 +194,16 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime with I/O and time enabled.
+    /// Outside a tokio runtime with I/O (unless it is in memory) and time enabled.
     pub async fn start(mut self) -> Result<Emulator, Error> {
         if let Some(message) = self.invalid {
             return Err(Error::new(ErrorKind::InvalidSetting, message));
         }
         self.config.policy = self.policy_at(self.config.address, self.with_ftrack)?;
         self.imodelhub.policy = self.policy_at(self.imodelhub.address, self.with_imodelhub)?;
-        let ftrack = (self.config, self.with_ftrack);
-        Emulator::with_config(ftrack, (self.imodelhub, self.with_imodelhub)).await
+        let with =
+            Services { ftrack: self.with_ftrack, imodelhub: self.with_imodelhub, in_memory: self.in_memory };
+        Emulator::with_config(self.config, self.imodelhub, with).await
     }
 
     /// Who may come in at an address, if a service may listen there at all.

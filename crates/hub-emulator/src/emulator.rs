@@ -11,7 +11,12 @@ use crate::builder::Builder;
 use crate::error::Error;
 use crate::ftrack::{Config, Hub, Server};
 use crate::imodelhub;
+use crate::net::{Door, Place};
 use crate::state::{ConnectionInfo, Published, State, Stats};
+
+/// Ports on which no machine listens these days.
+const NOMINAL_FTRACK_PORT: u16 = 1;
+const NOMINAL_IMODELHUB_PORT: u16 = 2;
 
 /// Running event hubs: the ftrack side and the iModelHub side, each on its own port.
 ///
@@ -25,17 +30,40 @@ pub struct Emulator {
     address: SocketAddr,
     pub(crate) imodelhub_address: SocketAddr,
     with: Services,
+    pub(crate) doors: Doors,
     servers: Mutex<Servers>,
 }
 
-/// Which services listen.
+/// Which services are there, and how they are reached.
 #[derive(Clone, Copy, Debug)]
-struct Services {
-    ftrack: bool,
-    imodelhub: bool,
+pub(crate) struct Services {
+    pub(crate) ftrack: bool,
+    pub(crate) imodelhub: bool,
+    pub(crate) in_memory: bool,
 }
 
-/// Those that do just now.
+/// The ways in without a socket. They outlive restarts.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    pub(crate) ftrack: Door,
+    pub(crate) imodelhub: Door,
+}
+
+impl Services {
+    fn place(self, address: SocketAddr) -> Place {
+        if self.in_memory { Place::InMemory(address) } else { Place::Listening(address) }
+    }
+
+    /// What stands in URLs when nothing listens: some port, since clients take no 0.
+    fn named(self, mut address: SocketAddr, port: u16) -> SocketAddr {
+        if self.in_memory && address.port() == 0 {
+            address.set_port(port);
+        }
+        address
+    }
+}
+
+/// Those that run just now.
 #[derive(Debug, Default)]
 struct Servers {
     ftrack: Option<Server>,
@@ -74,15 +102,17 @@ impl Emulator {
     }
 
     pub(crate) async fn with_config(
-        (ftrack, with_ftrack): (Config, bool),
-        (imodelhub, with_imodelhub): (imodelhub::Config, bool),
+        ftrack: Config,
+        imodelhub: imodelhub::Config,
+        with: Services,
     ) -> Result<Self, Error> {
         let mut emulator = Self {
-            address: ftrack.address,
-            imodelhub_address: imodelhub.address,
+            address: with.named(ftrack.address, NOMINAL_FTRACK_PORT),
+            imodelhub_address: with.named(imodelhub.address, NOMINAL_IMODELHUB_PORT),
             hub: Hub::new(ftrack),
             imodelhub: imodelhub::Hub::new(imodelhub),
-            with: Services { ftrack: with_ftrack, imodelhub: with_imodelhub },
+            with,
+            doors: Doors::default(),
             servers: Mutex::default(),
         };
         let servers = emulator.listen().await?;
@@ -99,11 +129,13 @@ impl Emulator {
     async fn listen(&self) -> Result<Servers, Error> {
         let mut servers = Servers::default();
         if self.with.ftrack {
-            servers.ftrack = Some(Server::start(Arc::clone(&self.hub), self.address).await?);
+            let (hub, place) = (Arc::clone(&self.hub), self.with.place(self.address));
+            servers.ftrack = Some(Server::start(hub, place, &self.doors.ftrack).await?);
         }
         if self.with.imodelhub {
-            let hub = Arc::clone(&self.imodelhub);
-            servers.imodelhub = Some(imodelhub::Server::start(hub, self.imodelhub_address).await?);
+            let (hub, place) = (Arc::clone(&self.imodelhub), self.with.place(self.imodelhub_address));
+            let door = &self.doors.imodelhub;
+            servers.imodelhub = Some(imodelhub::Server::start(hub, place, door).await?);
         }
         Ok(servers)
     }

@@ -61,13 +61,16 @@ mod error;
 mod ftrack;
 mod guard;
 pub mod imodelhub;
+mod in_memory;
+mod net;
 mod origin;
-mod server;
 mod state;
 
 pub use builder::Builder;
 pub use emulator::Emulator;
 pub use error::{Error, ErrorKind};
+pub use in_memory::{FtrackDialer, IModelHubExchange};
+pub use net::MemoryStream;
 pub use state::{ConnectionInfo, Published, State, Stats, SubscriptionInfo};
 
 /// The examples of the README are compiled.

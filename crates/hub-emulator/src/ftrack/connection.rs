@@ -11,9 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use event_core::Event;
 use futures_util::StreamExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Join, Sink};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Join, ReadHalf, Sink, WriteHalf, split};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -25,7 +23,7 @@ use transport_ws::packet::{Advice, Packet, PacketId, Reason};
 use super::hub::{Cut, Hub};
 use super::link::{Attached, Signals};
 use super::router::{ConnectionId, EVENT_NAME};
-use crate::server::Tasks;
+use crate::net::{Fate, Socket, Tasks};
 
 /// How long a client that is put out has to read what is left, and to close its own side.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,11 +32,12 @@ const GATHER: usize = 64 * 1024;
 /// Messages handled before other tasks get a turn.
 const TURN: usize = 128;
 
-type Reader = WebSocketStream<Join<OwnedReadHalf, Sink>>;
+type Reader = WebSocketStream<Join<ReadHalf<Socket>, Sink>>;
 
 /// Serves a websocket whose handshake was used for `user`, until either side ends it.
-pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: TcpStream, early: Bytes, user: Arc<str>) {
-    let (read_half, write_half) = stream.into_split();
+pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: Socket, early: Bytes, user: Arc<str>) {
+    let valve = Arc::clone(stream.valve());
+    let (read_half, write_half) = split(stream);
     let mut attached = hub.attach(user, tasks.stop.child_token());
     let id = attached.id;
     tracing::debug!(connection = id, "connected");
@@ -49,12 +48,14 @@ pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: TcpStream, early:
     read(&attached, &mut reader).await;
     tracing::debug!(connection = id, "disconnected");
     drop(attached);
-    drain(reader.into_inner().into_inner().0, &tasks.stop).await;
+    if valve.fate() == Fate::Open {
+        drain(reader.into_inner().into_inner().0, &tasks.stop).await;
+    }
 }
 
 /// Tells a client that its session id is not valid, and closes.
-pub(super) async fn refuse(tasks: Tasks, stream: TcpStream) {
-    let (read_half, mut write_half) = stream.into_split();
+pub(super) async fn refuse(tasks: Tasks, stream: Socket) {
+    let (read_half, mut write_half) = split(stream);
     let packet = Packet::Error {
         endpoint: "",
         reason: Some(Reason::ClientNotHandshaken),
@@ -63,22 +64,23 @@ pub(super) async fn refuse(tasks: Tasks, stream: TcpStream) {
     let mut frame = Vec::new();
     put_frame(&mut frame, packet.encode().as_bytes());
     let _ = timeout(LINGER, write_half.write_all(&frame)).await;
-    drop(write_half);
+    let _ = timeout(LINGER, write_half.shutdown()).await;
     drain(read_half, &tasks.stop).await;
 }
 
 /// Reads what the client still sends, so that closing ends in a FIN: a reset could overtake the last packet.
-async fn drain(mut read_half: OwnedReadHalf, stop: &CancellationToken) {
+async fn drain(mut read_half: ReadHalf<Socket>, stop: &CancellationToken) {
     let mut scrap = vec![0; 16 * 1024];
     let to_the_end = async { while read_half.read(&mut scrap).await.is_ok_and(|n| n > 0) {} };
     tokio::select! {
-        _ = timeout(LINGER, to_the_end) => {}
+        biased;
         () = stop.cancelled() => {}
+        _ = timeout(LINGER, to_the_end) => {}
     }
 }
 
 /// The reading side alone: whatever the library wants to answer goes nowhere.
-async fn reader(read_half: OwnedReadHalf, early: Bytes, max_frame: usize) -> Reader {
+async fn reader(read_half: ReadHalf<Socket>, early: Bytes, max_frame: usize) -> Reader {
     let config = WebSocketConfig::default()
         .read_buffer_size(32 * 1024)
         .max_message_size(Some(max_frame))
@@ -162,11 +164,11 @@ struct Writer {
     hub: Arc<Hub>,
     queue: mpsc::Receiver<Bytes>,
     signals: Signals,
-    socket: OwnedWriteHalf,
+    socket: WriteHalf<Socket>,
 }
 
 impl Writer {
-    fn new(attached: &Attached, queue: mpsc::Receiver<Bytes>, socket: OwnedWriteHalf) -> Self {
+    fn new(attached: &Attached, queue: mpsc::Receiver<Bytes>, socket: WriteHalf<Socket>) -> Self {
         Self { hub: Arc::clone(&attached.hub), queue, signals: attached.ends.signals.clone(), socket }
     }
 
@@ -226,7 +228,6 @@ impl Writer {
     }
 }
 
-/// Dropping the socket at the end sends the FIN.
 async fn write(mut writer: Writer) {
     let Signals { leave, cut, .. } = writer.signals.clone();
     let overdue = async {
@@ -239,6 +240,8 @@ async fn write(mut writer: Writer) {
         () = overdue => {}
         () = writer.run() => {}
     }
+    // The FIN; with TLS the client is told before.
+    let _ = timeout(LINGER, writer.socket.shutdown()).await;
     drop(writer);
     cut.cancel();
 }

@@ -13,13 +13,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use event_core::Secret;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::hub::{HandshakeRefused, Hub};
 use super::{admin, connection};
 use crate::guard::{Guard, guard, text};
-use crate::server::Tasks;
+use crate::net::{Socket, Tasks};
 
 const USER_HEADER: &str = "ftrack-user";
 const KEY_HEADER: &str = "ftrack-api-key";
@@ -144,6 +143,7 @@ async fn websocket(
     let (hub, tasks) = (Arc::clone(&site.hub), site.tasks.clone());
     site.tasks.tracker.spawn(async move {
         let upgraded = tokio::select! {
+            biased;
             () = tasks.stop.cancelled() => return,
             upgraded = upgrade => upgraded,
         };
@@ -181,7 +181,7 @@ fn websocket_accept(request: &Request) -> Option<HeaderValue> {
 }
 
 /// The socket under an upgraded connection, and what was read from it already.
-fn socket(upgraded: hyper::upgrade::Upgraded) -> Option<(TcpStream, Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+fn socket(upgraded: hyper::upgrade::Upgraded) -> Option<(Socket, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }

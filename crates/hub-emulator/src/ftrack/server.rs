@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Hub, http};
 use crate::error::Error;
-use crate::server;
+use crate::net::{self, Door, Place};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,12 +19,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     hub: Arc<Hub>,
-    socket: server::Server,
+    socket: net::Server,
 }
 
 impl Server {
-    pub(crate) async fn start(hub: Arc<Hub>, address: SocketAddr) -> Result<Self, Error> {
-        let socket = server::Server::start(address, HEAD_TIMEOUT, |tasks, _| {
+    pub(crate) async fn start(hub: Arc<Hub>, place: Place, door: &Door) -> Result<Self, Error> {
+        let socket = net::Server::start(place, door, HEAD_TIMEOUT, |tasks, _| {
             hub.set_running(true);
             tasks.tracker.spawn(forget_handshakes(Arc::clone(&hub), tasks.stop.clone()));
             http::site(Arc::clone(&hub), tasks.clone())
@@ -58,6 +58,7 @@ async fn forget_handshakes(hub: Arc<Hub>, stop: CancellationToken) {
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = turns.tick() => hub.expire_handshakes(),
         }

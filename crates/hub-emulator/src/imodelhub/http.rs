@@ -18,7 +18,7 @@ use super::clock::http_date;
 use super::hub::Hub;
 use super::spoil::Outcome;
 use crate::guard::{Guard, guard, text};
-use crate::server::Reset;
+use crate::net::Reset;
 
 /// The most that a request may carry, in bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! What all requests share: the service under one lock that is never held across a wait, the clock, and who waits.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ struct Inner {
     faults: Faults,
     captures: Captures,
     /// Wakes the polls of a subscription, by its id in lower case.
-    bells: HashMap<String, Bell>,
+    bells: BTreeMap<String, Bell>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Hub {
             service: Service::new(config.settings.clone(), config.rules.clone(), seed),
             faults: Faults::default(),
             captures: Captures::new(config.captures),
-            bells: HashMap::new(),
+            bells: BTreeMap::new(),
         };
         Arc::new(Self { config, clock: Clock::new(), inner: Mutex::new(inner), changed: Notify::new() })
     }
@@ -71,6 +71,23 @@ impl Hub {
                 inner.address = address;
             }
         });
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.inner.lock().running
+    }
+
+    /// Resolves when the service does not run.
+    pub(crate) async fn stopped(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.is_running() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -259,6 +276,7 @@ impl Hub {
             }
             let wake = end.map_or(deadline, |end| end.min(deadline));
             tokio::select! {
+                biased;
                 () = rung => {}
                 () = sleep(wake.saturating_sub(now)) => {}
             }

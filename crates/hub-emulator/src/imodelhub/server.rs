@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Hub, http};
 use crate::error::Error;
-use crate::server;
+use crate::net::{self, Door, Place};
 
 /// How long a client may take to send the head of a request, and keep an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
@@ -19,12 +19,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     hub: Arc<Hub>,
-    socket: server::Server,
+    socket: net::Server,
 }
 
 impl Server {
-    pub(crate) async fn start(hub: Arc<Hub>, address: SocketAddr) -> Result<Self, Error> {
-        let socket = server::Server::start(address, HEAD_TIMEOUT, |tasks, address| {
+    pub(crate) async fn start(hub: Arc<Hub>, place: Place, door: &Door) -> Result<Self, Error> {
+        let socket = net::Server::start(place, door, HEAD_TIMEOUT, |tasks, address| {
             hub.set_running(true, Some(address.to_string()));
             tasks.tracker.spawn(end_what_is_over(Arc::clone(&hub), tasks.stop.clone()));
             http::site(Arc::clone(&hub))
@@ -58,6 +58,7 @@ async fn end_what_is_over(hub: Arc<Hub>, stop: CancellationToken) {
         let shortest = hub.configure(|service| service.bus.rules.lock.min(service.bus.rules.idle));
         let period = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep(period) => hub.tick(),
         }

@@ -1,5 +1,5 @@
-//! The emulator over real sockets, in real time; and its iModelHub side in paused time too. Waiting is on conditions,
-//! never for a while.
+//! The emulator over real sockets, in real time; and in memory, in paused time. Waiting is on conditions, never for a
+//! while.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers may panic")]
 
@@ -7,6 +7,7 @@ mod admin;
 mod ends;
 mod handshake;
 mod imodelhub;
+mod in_memory;
 mod lifecycle;
 mod packets;
 mod pages;

@@ -13,6 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use transport_ws::dial::BoxedIo;
 
 /// Far longer than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,12 +34,21 @@ pub(crate) async fn http(address: SocketAddr, head: &str, body: &str) -> (u16, S
 
 /// Status, head in lower case, and body.
 pub(crate) async fn http_full(address: SocketAddr, head: &str, body: &str) -> (u16, String, String) {
+    http_over(Box::new(TcpStream::connect(address).await.unwrap()), &address.to_string(), head, body).await
+}
+
+/// The same on a stream that is there.
+pub(crate) async fn http_over(
+    mut stream: BoxedIo,
+    host: &str,
+    head: &str,
+    body: &str,
+) -> (u16, String, String) {
     let mut request = head.trim_end().replace('\n', "\r\n");
     if !head.to_ascii_lowercase().contains("\nhost:") {
-        let _ = write!(request, "\r\nHost: {address}");
+        let _ = write!(request, "\r\nHost: {host}");
     }
     let _ = write!(request, "\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
@@ -59,7 +69,7 @@ pub(crate) async fn session(emulator: &Emulator) -> String {
 }
 
 pub(crate) struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<BoxedIo>,
     packets: u64,
 }
 
@@ -74,12 +84,28 @@ impl Client {
 
     /// Only the websocket.
     pub(crate) async fn with_session(emulator: &Emulator, session: &str) -> Self {
-        let address = emulator.ftrack_addr();
+        let stream = TcpStream::connect(emulator.ftrack_addr()).await.unwrap();
+        Self::on(Box::new(stream), session).await
+    }
+
+    /// All of it in memory.
+    pub(crate) async fn in_memory(emulator: &Emulator) -> Self {
+        let head = "GET /socket.io/1/?api_user=ann&api_key=her-key HTTP/1.1";
+        let stream = emulator.ftrack_stream().unwrap();
+        let (status, _, body) = http_over(Box::new(stream), "localhost", head, "").await;
+        assert_eq!(status, 200, "{body}");
+        let session = body.split(':').next().unwrap();
+        let mut client = Self::on(Box::new(emulator.ftrack_stream().unwrap()), session).await;
+        assert_eq!(client.next().await, "1::");
+        client
+    }
+
+    /// The websocket on a stream that is there.
+    pub(crate) async fn on(stream: BoxedIo, session: &str) -> Self {
         let mut request =
-            format!("ws://{address}/socket.io/1/websocket/{session}").into_client_request().unwrap();
+            format!("ws://localhost/socket.io/1/websocket/{session}").into_client_request().unwrap();
         let offered = "permessage-deflate; client_max_window_bits".parse().unwrap();
         request.headers_mut().insert("sec-websocket-extensions", offered);
-        let stream = TcpStream::connect(address).await.unwrap();
         let (socket, response) = within(tokio_tungstenite::client_async(request, stream)).await.unwrap();
         assert!(response.headers().get("sec-websocket-extensions").is_none());
         assert!(response.headers().get("sec-websocket-protocol").is_none());
@@ -153,7 +179,7 @@ impl Client {
     }
 
     /// The bare socket.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> BoxedIo {
         self.socket.into_inner()
     }
 }

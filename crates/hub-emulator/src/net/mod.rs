@@ -1,0 +1,12 @@
+//! What carries bytes, for both services: streams over TCP or in memory, and the server that answers on them.
+
+mod memory;
+mod server;
+mod socket;
+mod valve;
+
+pub use memory::MemoryStream;
+
+pub(crate) use server::{Door, Place, Reset, Server, Tasks};
+pub(crate) use socket::Socket;
+pub(crate) use valve::{Fate, Valve};
