@@ -1,13 +1,16 @@
 //! Settings of an emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use event_core::Secret;
 
 use crate::Emulator;
+use crate::clock::Source;
 use crate::emulator::Services;
 use crate::error::{Error, ErrorKind};
+use crate::faults::{Defect, Defects};
 use crate::ftrack::{Config, Users};
 use crate::imodelhub;
 use crate::origin::Policy;
@@ -27,6 +30,8 @@ pub struct Builder {
     with_ftrack: bool,
     pub(crate) with_imodelhub: bool,
     in_memory: bool,
+    clock: Option<Source>,
+    defects: Vec<Defect>,
     invalid: Option<String>,
 }
 
@@ -56,6 +61,8 @@ impl Builder {
             with_ftrack: true,
             with_imodelhub: true,
             in_memory: false,
+            clock: None,
+            defects: Vec::new(),
             invalid: None,
         }
     }
@@ -78,6 +85,26 @@ impl Builder {
     /// lead nowhere. Default: it listens.
     pub fn in_memory(mut self) -> Self {
         self.in_memory = true;
+        self
+    }
+
+    /// The time at the start; from there on it goes as tokio's clock does. Default: the machine's time.
+    pub fn starts_at(mut self, time: SystemTime) -> Self {
+        self.clock = Some(Source::From(time));
+        self
+    }
+
+    /// What time it is, asked whenever it matters: ages of handshakes, event ids, locks, tokens and subscriptions,
+    /// and dates. It should not go back. Waiting is in tokio's time all the same. Default: as for
+    /// [`Builder::starts_at`].
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Some(Source::Asked(Arc::new(clock)));
+        self
+    }
+
+    /// Starts with this flaw; repeat it for several. Default: none. See also [`Emulator::set_defect`].
+    pub fn defect(mut self, defect: Defect) -> Self {
+        self.defects.push(defect);
         self
     }
 
@@ -203,7 +230,10 @@ impl Builder {
         self.imodelhub.policy = self.policy_at(self.imodelhub.address, self.with_imodelhub)?;
         let with =
             Services { ftrack: self.with_ftrack, imodelhub: self.with_imodelhub, in_memory: self.in_memory };
-        Emulator::with_config(self.config, self.imodelhub, with).await
+        let defects = Defects::default();
+        self.defects.iter().for_each(|defect| defects.set(*defect, true));
+        let clock = self.clock.unwrap_or_else(Source::machine);
+        Emulator::with_config(self.config, self.imodelhub, with, clock, defects).await
     }
 
     /// Who may come in at an address, if a service may listen there at all.

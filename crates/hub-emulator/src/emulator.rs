@@ -8,7 +8,9 @@ use event_core::Event;
 use tokio::sync::Mutex;
 
 use crate::builder::Builder;
+use crate::clock::{Clock, Source};
 use crate::error::Error;
+use crate::faults::Defects;
 use crate::ftrack::{Config, Hub, Server};
 use crate::imodelhub;
 use crate::net::{Door, Place};
@@ -25,12 +27,13 @@ const NOMINAL_IMODELHUB_PORT: u16 = 2;
 /// Methods take `&self`; share it in an `Arc` if several tasks need it.
 #[derive(Debug)]
 pub struct Emulator {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) imodelhub: Arc<imodelhub::Hub>,
     address: SocketAddr,
     pub(crate) imodelhub_address: SocketAddr,
     with: Services,
     pub(crate) doors: Doors,
+    pub(crate) defects: Defects,
     servers: Mutex<Servers>,
 }
 
@@ -105,12 +108,16 @@ impl Emulator {
         ftrack: Config,
         imodelhub: imodelhub::Config,
         with: Services,
+        source: Source,
+        defects: Defects,
     ) -> Result<Self, Error> {
+        let clock = Arc::new(Clock::new(source));
         let mut emulator = Self {
             address: with.named(ftrack.address, NOMINAL_FTRACK_PORT),
             imodelhub_address: with.named(imodelhub.address, NOMINAL_IMODELHUB_PORT),
-            hub: Hub::new(ftrack),
-            imodelhub: imodelhub::Hub::new(imodelhub),
+            hub: Hub::new(ftrack, Arc::clone(&clock), defects.clone()),
+            imodelhub: imodelhub::Hub::new(imodelhub, clock),
+            defects,
             with,
             doors: Doors::default(),
             servers: Mutex::default(),

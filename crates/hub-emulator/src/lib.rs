@@ -56,12 +56,15 @@
 //! Of iModelHub there are events only: no briefcases, change sets, locks or codes, and no iModel has to be created.
 
 mod builder;
+mod clock;
 mod emulator;
 mod error;
-mod ftrack;
+mod faults;
+pub mod ftrack;
 mod guard;
 pub mod imodelhub;
 mod in_memory;
+mod misbehaving;
 mod net;
 mod origin;
 mod state;
@@ -69,6 +72,7 @@ mod state;
 pub use builder::Builder;
 pub use emulator::Emulator;
 pub use error::{Error, ErrorKind};
+pub use faults::{Bugginess, Defect};
 pub use in_memory::{FtrackDialer, IModelHubExchange};
 pub use net::MemoryStream;
 pub use state::{ConnectionInfo, Published, State, Stats, SubscriptionInfo};

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use transport_ws::packet::{Advice, Packet, PacketId, Reason};
 
+use super::frame::{Frame, put_frame, put_header};
 use super::hub::{Cut, Hub};
 use super::link::{Attached, Signals};
 use super::router::{ConnectionId, EVENT_NAME};
@@ -38,7 +39,7 @@ type Reader = WebSocketStream<Join<ReadHalf<Socket>, Sink>>;
 pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: Socket, early: Bytes, user: Arc<str>) {
     let valve = Arc::clone(stream.valve());
     let (read_half, write_half) = split(stream);
-    let mut attached = hub.attach(user, tasks.stop.child_token());
+    let mut attached = hub.attach(user, Arc::clone(&valve), tasks.stop.child_token());
     let id = attached.id;
     tracing::debug!(connection = id, "connected");
     if let Some(queue) = attached.ends.queue.take() {
@@ -101,7 +102,7 @@ async fn read(attached: &Attached, reader: &mut Reader) {
         };
         match next {
             Err(_) => return hub.cut(attached.id, Cut::Silent),
-            Ok(Some(Ok(Message::Text(text)))) => handle(hub, attached.id, &text),
+            Ok(Some(Ok(Message::Text(text)))) => gauge(attached, &text),
             Ok(Some(Ok(Message::Close(_))) | None) => return,
             Ok(Some(Ok(_))) => hub.count(|stats| stats.frames_ignored += 1),
             Ok(Some(Err(WsError::Capacity(_)))) => return hub.cut(attached.id, Cut::Oversize),
@@ -113,6 +114,17 @@ async fn read(attached: &Attached, reader: &mut Reader) {
         if turn % TURN == 0 {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// One packet from a client, when something may go wrong and when nothing may.
+fn gauge(attached: &Attached, text: &Utf8Bytes) {
+    let (hub, id) = (&attached.hub, attached.id);
+    if !attached.ends.signals.gauged.load(Ordering::Relaxed) {
+        handle(hub, id, text);
+    } else if hub.arrives(id, text.len()) {
+        handle(hub, id, text);
+        hub.dealt_with(id);
     }
 }
 
@@ -162,13 +174,13 @@ fn event(text: &Utf8Bytes, name: &str, args: &[&str]) -> Result<Event, String> {
 
 struct Writer {
     hub: Arc<Hub>,
-    queue: mpsc::Receiver<Bytes>,
+    queue: mpsc::Receiver<Frame>,
     signals: Signals,
     socket: WriteHalf<Socket>,
 }
 
 impl Writer {
-    fn new(attached: &Attached, queue: mpsc::Receiver<Bytes>, socket: WriteHalf<Socket>) -> Self {
+    fn new(attached: &Attached, queue: mpsc::Receiver<Frame>, socket: WriteHalf<Socket>) -> Self {
         Self { hub: Arc::clone(&attached.hub), queue, signals: attached.ends.signals.clone(), socket }
     }
 
@@ -201,19 +213,25 @@ impl Writer {
         }
     }
 
-    async fn write_batch(&mut self, batch: &mut Vec<Bytes>, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    async fn write_batch(&mut self, batch: &mut Vec<Frame>, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         let mut bytes = 0;
-        for packet in batch.drain(..) {
-            bytes += packet.len();
-            if buffer.len() + packet.len() > GATHER {
+        for frame in batch.drain(..) {
+            bytes += frame.len();
+            if buffer.len() + frame.len() > GATHER {
                 self.flush(buffer).await?;
             }
+            let packet = match frame {
+                Frame::Text(packet) => {
+                    put_header(buffer, packet.len());
+                    packet
+                }
+                Frame::Raw(raw) => raw,
+            };
             if packet.len() > GATHER {
-                put_header(buffer, packet.len());
                 self.flush(buffer).await?;
                 self.socket.write_all(&packet).await?;
             } else {
-                put_frame(buffer, &packet);
+                buffer.extend_from_slice(&packet);
             }
         }
         self.flush(buffer).await?;
@@ -246,44 +264,9 @@ async fn write(mut writer: Writer) {
     cut.cancel();
 }
 
-/// Appends an unfragmented text frame.
-fn put_frame(out: &mut Vec<u8>, text: &[u8]) {
-    put_header(out, text.len());
-    out.extend_from_slice(text);
-}
-
-fn put_header(out: &mut Vec<u8>, length: usize) {
-    const FINAL_TEXT: u8 = 0x81;
-    out.push(FINAL_TEXT);
-    if let Ok(short @ 0..=125) = u8::try_from(length) {
-        out.push(short);
-    } else if let Ok(medium) = u16::try_from(length) {
-        out.push(126);
-        out.extend_from_slice(&medium.to_be_bytes());
-    } else {
-        out.push(127);
-        out.extend_from_slice(&(length as u64).to_be_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frame_headers_have_the_shortest_length_field() {
-        for (length, header) in [
-            (0, &[0x81, 0][..]),
-            (125, &[0x81, 125]),
-            (126, &[0x81, 126, 0, 126]),
-            (65_535, &[0x81, 126, 0xff, 0xff]),
-            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
-        ] {
-            let mut out = Vec::new();
-            put_header(&mut out, length);
-            assert_eq!(out, header, "{length}");
-        }
-    }
 
     #[test]
     fn an_event_without_its_third_colon_is_told_apart() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -11,14 +10,16 @@ use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 use event_core::Secret;
 use hyper_util::rt::TokioIo;
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::hub::{HandshakeRefused, Hub};
-use super::{admin, connection};
+use super::{Action, Stage, admin, connection};
 use crate::guard::{Guard, guard, text};
-use crate::net::{Socket, Tasks};
+use crate::net::{Ending, Socket, Tasks};
 
 const USER_HEADER: &str = "ftrack-user";
 const KEY_HEADER: &str = "ftrack-api-key";
@@ -73,6 +74,7 @@ async fn welcome() -> Response {
 
 async fn handshake(
     State(site): State<Arc<Site>>,
+    Extension(ending): Extension<Ending>,
     Path(version): Path<String>,
     method: Method,
     uri: Uri,
@@ -88,6 +90,9 @@ async fn handshake(
     let asked = |name: &str| query.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.clone());
     let user = header_text(&headers, USER_HEADER).or_else(|| asked("api_user")).unwrap_or_default();
     let key = header_text(&headers, KEY_HEADER).or_else(|| asked("api_key")).unwrap_or_default();
+    if let Some(answer) = trouble(&site.hub, &ending, Stage::Handshake, Some(&user)).await {
+        return answer;
+    }
     let session = match site.hub.open_handshake(&user, &Secret::new(key)) {
         Ok(session) => session,
         Err(HandshakeRefused::Unauthorized) => {
@@ -114,6 +119,29 @@ async fn handshake(
     }
 }
 
+/// What goes wrong with a request; an answer, if that is all.
+async fn trouble(hub: &Hub, ending: &Ending, stage: Stage, user: Option<&str>) -> Option<Response> {
+    for action in hub.strike(stage, user) {
+        let (reads, writes) = action.rates();
+        reads.into_iter().for_each(|rate| ending.valve.limit_reads(rate));
+        writes.into_iter().for_each(|rate| ending.valve.limit_writes(rate));
+        if let Some(fate) = action.fate() {
+            ending.end(fate);
+            // The connection ends, and this with it.
+            std::future::pending::<()>().await;
+        }
+        match action {
+            Action::Delay { ms } => sleep(Duration::from_millis(ms)).await,
+            Action::Status { status, body } => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                return Some(text(status, body));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Rounded up, and not 0, which would switch the timeout off in a client.
 fn whole_seconds(duration: Duration) -> u64 {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
@@ -129,6 +157,7 @@ fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
 
 async fn websocket(
     State(site): State<Arc<Site>>,
+    Extension(ending): Extension<Ending>,
     Path((version, transport, session)): Path<(String, String, String)>,
     mut request: Request,
 ) -> Response {
@@ -138,6 +167,9 @@ async fn websocket(
     let Some(accept) = websocket_accept(&request) else {
         return text(StatusCode::BAD_REQUEST, "This path wants a websocket handshake of version 13.");
     };
+    if let Some(answer) = trouble(&site.hub, &ending, Stage::Upgrade, None).await {
+        return answer;
+    }
     let user = site.hub.use_handshake(&session);
     let upgrade = hyper::upgrade::on(&mut request);
     let (hub, tasks) = (Arc::clone(&site.hub), site.tasks.clone());

@@ -1,12 +1,16 @@
-//! The ftrack side.
+//! The ftrack side: what it can be made to do wrong is a [`Fault`], set by [`Faults`]. Everything else is on
+//! [`Emulator`](crate::Emulator) and its [`Builder`](crate::Builder).
 //!
-//! `router` decides who gets what, `users` who may come in; `hub` is what all connections share; `http` answers
+//! Inside: `router` decides who gets what, `users` who may come in; `hub` is what all connections share
+//! and where faults strike; `faults` says which do; `frame` is what is written; `http` answers
 //! requests, `connection` is the life of one websocket and `link` the queue between the two; `server` owns the
 //! listening socket and every task.
 
 mod admin;
 mod connection;
 mod envelope;
+mod faults;
+mod frame;
 mod http;
 mod hub;
 mod link;
@@ -19,6 +23,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::origin::Policy;
+
+pub use faults::{Action, After, Fault, Faults, Malformed, Stage};
 
 pub(crate) use hub::Hub;
 pub(crate) use server::Server;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, http};
+use super::{Action, Hub, Stage, http};
 use crate::error::Error;
-use crate::net::{self, Door, Place};
+use crate::net::{self, Door, Gate, Place, Trouble};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,8 +24,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(hub: Arc<Hub>, place: Place, door: &Door) -> Result<Self, Error> {
-        let socket = net::Server::start(place, door, HEAD_TIMEOUT, |tasks, _| {
+        let asked = Arc::clone(&hub);
+        let gate: Gate = Arc::new(move || troubles(&asked));
+        let socket = net::Server::start(place, door, HEAD_TIMEOUT, gate, |tasks, _| {
             hub.set_running(true);
+            tasks.tracker.spawn(Arc::clone(&hub).run_schedule(tasks.stop.clone()));
             tasks.tracker.spawn(forget_handshakes(Arc::clone(&hub), tasks.stop.clone()));
             http::site(Arc::clone(&hub), tasks.clone())
         })
@@ -50,6 +53,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What goes wrong with a new connection.
+fn troubles(hub: &Hub) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    for action in hub.strike(Stage::Connect, None) {
+        let (reads, writes) = action.rates();
+        troubles.extend(reads.map(Trouble::Reads));
+        troubles.extend(writes.map(Trouble::Writes));
+        troubles.extend(action.fate().map(Trouble::End));
+        match action {
+            Action::Refuse => troubles.push(Trouble::Refuse),
+            Action::Delay { ms } => troubles.push(Trouble::Delay(Duration::from_millis(ms))),
+            _ => {}
+        }
+    }
+    troubles
 }
 
 async fn forget_handshakes(hub: Arc<Hub>, stop: CancellationToken) {

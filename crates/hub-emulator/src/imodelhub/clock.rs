@@ -1,40 +1,6 @@
-//! The service's own time: the machine's, plus what tests have put forward.
+//! Times as the service writes them. Pure.
 
-// The one place of this service that reads clocks; the core gets the time as an argument.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the shell reads the clock; the core gets the time as an argument"
-)]
-
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use parking_lot::Mutex;
-use tokio::time::Instant;
-
-/// Time since 1970. It follows tokio's clock, so it stands still when that is paused.
-#[derive(Debug)]
-pub(super) struct Clock {
-    epoch: Duration,
-    started: Instant,
-    ahead: Mutex<Duration>,
-}
-
-impl Clock {
-    pub(super) fn new() -> Self {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { epoch, started: Instant::now(), ahead: Mutex::new(Duration::ZERO) }
-    }
-
-    pub(super) fn now(&self) -> Duration {
-        self.epoch.saturating_add(self.started.elapsed()).saturating_add(*self.ahead.lock())
-    }
-
-    /// Puts the time forward, at most to the year 9999, which dates can still say.
-    pub(super) fn advance(&self, by: Duration) {
-        let room = Duration::from_secs(253_402_000_000).saturating_sub(self.now());
-        *self.ahead.lock() += by.min(room);
-    }
-}
+use std::time::{Duration, UNIX_EPOCH};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(super) fn http_date(time: Duration) -> String {
@@ -73,16 +39,5 @@ mod tests {
             assert_eq!(iso_date(Duration::from_secs(seconds)), iso);
             assert_eq!(http_date(Duration::from_secs(seconds)), http);
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_clock_is_put_forward_and_stands_still_with_tokio() {
-        let clock = Clock::new();
-        let start = clock.now();
-        clock.advance(Duration::from_secs(60));
-        assert_eq!(clock.now(), start + Duration::from_secs(60));
-        clock.advance(Duration::MAX);
-        clock.advance(Duration::MAX);
-        assert!(http_date(clock.now()).contains("9999"));
     }
 }

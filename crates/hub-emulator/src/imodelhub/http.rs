@@ -18,7 +18,7 @@ use super::clock::http_date;
 use super::hub::Hub;
 use super::spoil::Outcome;
 use crate::guard::{Guard, guard, text};
-use crate::net::Reset;
+use crate::net::{Ending, Fate};
 
 /// The most that a request may carry, in bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -66,7 +66,7 @@ async fn about() -> Response {
 }
 
 async fn exchange(State(hub): State<Arc<Hub>>, request: Request) -> Response {
-    let reset = request.extensions().get::<Reset>().cloned();
+    let ending = request.extensions().get::<Ending>().cloned();
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large, or did not arrive.\n");
@@ -78,8 +78,8 @@ async fn exchange(State(hub): State<Arc<Hub>>, request: Request) -> Response {
         Outcome::Answer(answer) => dated(&hub, answer).map(Body::from),
         Outcome::Cut(answer) => cut(dated(&hub, answer)),
         Outcome::Reset => {
-            if let Some(Reset(reset)) = reset {
-                reset.cancel();
+            if let Some(ending) = ending {
+                ending.end(Fate::Reset);
             }
             // The connection ends, and this with it.
             std::future::pending().await

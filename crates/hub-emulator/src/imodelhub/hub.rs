@@ -14,20 +14,20 @@ use tokio::time::sleep;
 use super::Config;
 use super::answers::{Answer, empty};
 use super::captures::{Captures, Record};
-use super::clock::Clock;
 use super::faults::{Action, Fault, Faults, Hit};
 use super::route::Route;
 use super::service::{Poll, Service, Step};
 use super::spoil::{Outcome, prepare, spoil};
 use super::state::{State, Stats};
 use super::topic::Topic;
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 
 /// The iModelHub side of an emulator. Outlives restarts, and so do subscriptions and their queues.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) config: Config,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -51,7 +51,7 @@ struct Bell {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    pub(crate) fn new(config: Config, clock: Arc<Clock>) -> Arc<Self> {
         let seed = config.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
         let inner = Inner {
             running: false,
@@ -61,7 +61,7 @@ impl Hub {
             captures: Captures::new(config.captures),
             bells: BTreeMap::new(),
         };
-        Arc::new(Self { config, clock: Clock::new(), inner: Mutex::new(inner), changed: Notify::new() })
+        Arc::new(Self { config, clock, inner: Mutex::new(inner), changed: Notify::new() })
     }
 
     pub(super) fn set_running(&self, running: bool, address: Option<String>) {

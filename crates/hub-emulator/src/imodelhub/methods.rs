@@ -207,11 +207,13 @@ impl Emulator {
         self.imodelhub.accept_token(&token.into());
     }
 
-    /// Puts the iModelHub side's clock forward: locks, SAS tokens, polls and subscriptions whose time is over then
+    /// Puts the emulator's clock forward. On the ftrack side, handshakes and remembered event ids age. On the
+    /// iModelHub side, locks, SAS tokens, polls and subscriptions whose time is over then
     /// have ended when this returns, except that polls need a moment to answer. Clients keep their own clock: they see
     /// the difference in the `se=` of new SAS tokens and in `Date`.
     pub fn advance(&self, by: Duration) {
         self.imodelhub.advance(by);
+        self.hub.advanced();
     }
 
     /// Makes something go wrong with requests to come; the oldest fault that matches a request hits it.

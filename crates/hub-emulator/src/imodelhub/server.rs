@@ -24,7 +24,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(hub: Arc<Hub>, place: Place, door: &Door) -> Result<Self, Error> {
-        let socket = net::Server::start(place, door, HEAD_TIMEOUT, |tasks, address| {
+        let socket = net::Server::start(place, door, HEAD_TIMEOUT, Arc::new(Vec::new), |tasks, address| {
             hub.set_running(true, Some(address.to_string()));
             tasks.tracker.spawn(end_what_is_over(Arc::clone(&hub), tasks.stop.clone()));
             http::site(Arc::clone(&hub))

@@ -7,6 +7,6 @@ mod valve;
 
 pub use memory::MemoryStream;
 
-pub(crate) use server::{Door, Place, Reset, Server, Tasks};
+pub(crate) use server::{Door, Ending, Gate, Place, Server, Tasks, Trouble};
 pub(crate) use socket::Socket;
-pub(crate) use valve::{Fate, Valve};
+pub(crate) use valve::{Fate, Rate, Valve};

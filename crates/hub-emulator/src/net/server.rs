@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::memory::{MemoryStream, pair};
 use super::socket::{Socket, Untold, Wire};
-use super::valve::Fate;
+use super::valve::{Fate, Rate, Valve};
 use crate::error::Error;
 
 /// The pause after the system had no more sockets to give.
@@ -36,9 +36,33 @@ pub(crate) struct Tasks {
     pub(crate) stop: CancellationToken,
 }
 
-/// In the extensions of a request: resets its TCP connection when cancelled.
+/// In the extensions of a request: ends its connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Reset(pub(crate) CancellationToken);
+pub(crate) struct Ending {
+    pub(crate) valve: Arc<Valve>,
+    now: CancellationToken,
+}
+
+impl Ending {
+    /// Ends it so. What answers the request is dropped with it.
+    pub(crate) fn end(&self, fate: Fate) {
+        self.valve.turn(fate);
+        self.now.cancel();
+    }
+}
+
+/// What goes wrong with a connection before anything is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Refuse,
+    Delay(Duration),
+    End(Fate),
+    Reads(Rate),
+    Writes(Rate),
+}
+
+/// Asked for every new connection.
+pub(crate) type Gate = Arc<dyn Fn() -> Vec<Trouble> + Send + Sync>;
 
 /// Where a server is reached.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +81,7 @@ pub(crate) struct Door(Arc<Mutex<Option<Host>>>);
 #[derive(Clone)]
 struct Host {
     site: Router,
+    gate: Gate,
     head_timeout: Duration,
     /// Whether answers say the machine's time.
     dated: bool,
@@ -83,6 +108,7 @@ impl Server {
         place: Place,
         door: &Door,
         head_timeout: Duration,
+        gate: Gate,
         site: impl FnOnce(&Tasks, SocketAddr) -> Router,
     ) -> Result<Self, Error> {
         let (listener, address) = match place {
@@ -99,6 +125,7 @@ impl Server {
         let untold = Untold::default();
         let host = Host {
             site: site(&tasks, address),
+            gate,
             head_timeout,
             dated: listener.is_some(),
             tasks: tasks.clone(),
@@ -144,7 +171,7 @@ impl Door {
     ///
     /// # Errors
     ///
-    /// Refused when no server runs.
+    /// Refused when no server runs, or a fault says so.
     pub(crate) fn open(&self) -> io::Result<MemoryStream> {
         let host = self.0.lock().clone().ok_or_else(|| {
             io::Error::new(
@@ -152,8 +179,12 @@ impl Door {
                 "the emulator does not serve; start or restart it",
             )
         })?;
+        let troubles = (host.gate)();
+        if troubles.contains(&Trouble::Refuse) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "refused on demand"));
+        }
         let (client, server) = pair();
-        host.welcome(Wire::Memory(server));
+        host.welcome(Wire::Memory(server), troubles);
         Ok(client)
     }
 }
@@ -167,7 +198,7 @@ impl fmt::Debug for Door {
 
 impl Host {
     /// Serves a stream in a task of its own.
-    fn welcome(&self, wire: Wire) {
+    fn welcome(&self, wire: Wire, troubles: Vec<Trouble>) {
         let host = self.clone();
         let stop = self.tasks.stop.clone();
         let socket = Socket::new(wire, self.untold.clone());
@@ -175,18 +206,33 @@ impl Host {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = host.serve(socket) => {}
+                () = host.receive(socket, troubles) => {}
             }
         });
     }
 
-    async fn serve(self, socket: Socket) {
+    async fn receive(self, socket: Socket, troubles: Vec<Trouble>) {
         let valve = Arc::clone(socket.valve());
-        let reset = CancellationToken::new();
+        for trouble in troubles {
+            match trouble {
+                Trouble::Refuse => valve.turn(Fate::Reset),
+                Trouble::Delay(by) => sleep(by).await,
+                Trouble::End(fate) => valve.turn(fate),
+                Trouble::Reads(rate) => valve.limit_reads(rate),
+                Trouble::Writes(rate) => valve.limit_writes(rate),
+            }
+        }
+        if !matches!(valve.fate(), Fate::Fin | Fate::Reset) {
+            self.serve(socket).await;
+        }
+    }
+
+    async fn serve(self, socket: Socket) {
+        let ending = Ending { valve: Arc::clone(socket.valve()), now: CancellationToken::new() };
+        let ended = ending.now.clone();
         let routes = TowerToHyperService::new(self.site);
-        let extension = Reset(reset.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(extension.clone());
+            request.extensions_mut().insert(ending.clone());
             routes.call(request)
         });
         let mut connection = http1::Builder::new()
@@ -197,7 +243,7 @@ impl Host {
             .with_upgrades();
         tokio::select! {
             biased;
-            () = reset.cancelled() => valve.turn(Fate::Reset),
+            () = ended.cancelled() => {}
             served = &mut connection => {
                 if let Err(error) = served {
                     tracing::debug!(%error, "an HTTP connection failed");
@@ -217,7 +263,7 @@ async fn accept(host: Host, listener: Arc<Listener>) {
         match accepted {
             Ok(stream) => {
                 let _ = stream.set_nodelay(true);
-                host.welcome(Wire::Tcp(stream));
+                host.welcome(Wire::Tcp(stream), (host.gate)());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

@@ -5,6 +5,7 @@
 
 mod admin;
 mod ends;
+mod faults;
 mod handshake;
 mod imodelhub;
 mod in_memory;

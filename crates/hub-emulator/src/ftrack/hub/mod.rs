@@ -1,32 +1,31 @@
 //! What all connections of an emulator share, under one lock that is never held across a wait.
 
-// The age of handshakes and of event ids is measured here; the router only sees the time passed.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the shell reads the clock; the router gets the time as an argument"
-)]
+mod inner;
+mod schedule;
+mod trouble;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use event_core::Event;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport_ws::packet::{Packet, PacketId};
 
+use self::inner::{Handshake, Inner};
 use super::Config;
+use super::faults::Dial;
+use super::frame::Frame;
 use super::link::{Attached, Link};
 use super::repeats::Repeats;
 use super::router::{ConnectionId, Outcome, Router};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::faults::{Defect, Defects};
+use crate::net::Valve;
 use crate::state::{ConnectionInfo, Published, State, Stats, SubscriptionInfo};
-
-/// `[{"success":true}]`, without the brackets.
-const SUCCESS: &str = r#"{"success":true}"#;
 
 /// What the connections of one emulator share. Outlives restarts.
 #[derive(Debug)]
@@ -34,24 +33,7 @@ pub(crate) struct Hub {
     pub(crate) config: Config,
     inner: Mutex<Inner>,
     changed: Notify,
-    started: Instant,
-}
-
-#[derive(Debug)]
-struct Inner {
-    running: bool,
-    router: Router,
-    links: BTreeMap<ConnectionId, Link>,
-    next: ConnectionId,
-    handshakes: HashMap<String, Handshake>,
-    stats: Stats,
-}
-
-/// A session id that was given out and not used yet.
-#[derive(Debug)]
-struct Handshake {
-    user: Arc<str>,
-    until: Duration,
+    clock: Arc<Clock>,
 }
 
 /// Why a handshake is refused.
@@ -68,7 +50,7 @@ pub(super) enum Cut {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    pub(crate) fn new(config: Config, clock: Arc<Clock>, defects: Defects) -> Arc<Self> {
         let inner = Inner {
             running: false,
             router: new_router(&config),
@@ -76,8 +58,15 @@ impl Hub {
             next: 1,
             handshakes: HashMap::new(),
             stats: Stats::default(),
+            dial: Dial::default(),
+            defects,
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            rescheduled: Arc::default(),
+            acks_asked: 0,
+            events_numbered: 0,
         };
-        Arc::new(Self { config, inner: Mutex::new(inner), changed: Notify::new(), started: Instant::now() })
+        Arc::new(Self { config, inner: Mutex::new(inner), changed: Notify::new(), clock })
     }
 
     pub(crate) fn state(&self) -> State {
@@ -152,9 +141,9 @@ impl Hub {
 
     /// Puts every client out with `0::`.
     pub(crate) fn disconnect_all(&self) -> usize {
-        let farewell = Bytes::from(Packet::Disconnect { endpoint: "" }.encode());
+        let farewell = Frame::from(Packet::Disconnect { endpoint: "" });
         self.change(|inner| {
-            let count = inner.remove_links(|link| link.put_out(&farewell));
+            let count = inner.remove_links(|link| link.put_out(farewell.clone()));
             inner.stats.disconnected_by_request += count as u64;
             count
         })
@@ -216,8 +205,14 @@ impl Hub {
     }
 
     /// Opens a connection and says `1::`.
-    pub(super) fn attach(self: &Arc<Self>, user: Arc<str>, cut: CancellationToken) -> Attached {
-        let (link, ends) = Link::new(user, self.config.queue_frames, cut);
+    pub(super) fn attach(
+        self: &Arc<Self>,
+        user: Arc<str>,
+        valve: Arc<Valve>,
+        cut: CancellationToken,
+    ) -> Attached {
+        let (link, ends) = Link::new(user, self.config.queue_frames, valve, cut);
+        let now = self.now();
         let id = self.change(|inner| {
             let id = inner.next;
             inner.next += 1;
@@ -225,6 +220,7 @@ impl Hub {
             if inner.running {
                 inner.router.connect(id);
                 inner.links.insert(id, link);
+                inner.arm(id, now);
             } else {
                 link.cut();
                 inner.stats.connections_closed += 1;
@@ -247,27 +243,37 @@ impl Hub {
             if !inner.links.contains_key(&from) {
                 return;
             }
+            let refused = id.is_some() && inner.links.get_mut(&from).is_some_and(|link| link.acks.refuses());
             let outcome = match event {
+                _ if refused => {
+                    inner.dial.fired.count("refuse_acks");
+                    inner.stats.refused += 1;
+                    Outcome::Refused("refused on demand".to_owned())
+                }
                 Ok(event) => inner.obey(Some(from), event, now),
                 Err(message) => {
                     inner.stats.events_malformed += 1;
                     Outcome::Refused(message.clone())
                 }
             };
-            if let Some(id) = id {
-                inner.acknowledge(from, id, &outcome, limit);
+            let last = inner.defects.has(Defect::AckAfterConsequence);
+            if let Some(id) = id.filter(|_| !last) {
+                inner.acknowledge(from, id, &outcome, (limit, now));
             }
-            if let Outcome::Routed { to, packet } = outcome {
-                inner.deliver(&to, &packet, limit);
+            if let Outcome::Routed { to, packet } = &outcome {
+                inner.deliver(to, packet, limit);
+            }
+            if let Some(id) = id.filter(|_| last) {
+                inner.acknowledge(from, id, &outcome, (limit, now));
             }
         });
     }
 
     /// A packet that the receiving library answers by itself: `6:::N`.
     pub(super) fn acknowledge_plainly(&self, to: ConnectionId, number: u64) {
+        let (limit, now) = (self.config.queue_bytes, self.now());
         self.change(|inner| {
-            inner.stats.acks += 1;
-            inner.deliver(&[to], &Packet::ack(number, vec![]).encode().into(), self.config.queue_bytes);
+            inner.acknowledge_with(to, Packet::ack(number, vec![]).encode().into(), limit, now);
         });
     }
 
@@ -275,7 +281,7 @@ impl Hub {
     pub(super) fn leave(&self, connection: ConnectionId) {
         self.change(|inner| {
             if let Some(link) = inner.remove(connection) {
-                link.put_out(&Packet::Disconnect { endpoint: "" }.encode().into());
+                link.put_out(Packet::Disconnect { endpoint: "" }.into());
             }
         });
     }
@@ -293,6 +299,12 @@ impl Hub {
         });
     }
 
+    /// The time was put forward.
+    pub(crate) fn advanced(&self) {
+        self.expire_handshakes();
+        self.change(|inner| inner.rescheduled.notify_waiters());
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let result = change(&mut self.inner.lock());
         self.changed.notify_waiters();
@@ -300,82 +312,7 @@ impl Hub {
     }
 
     fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-}
-
-impl Inner {
-    fn obey(&mut self, from: Option<ConnectionId>, event: &Event, now: Duration) -> Outcome {
-        let outcome = self.router.handle(from, event, now);
-        let stats = &mut self.stats;
-        stats.events_received += 1;
-        match &outcome {
-            Outcome::Subscribed => stats.subscribed += 1,
-            Outcome::Unsubscribed => stats.unsubscribed += 1,
-            Outcome::Refused(_) => stats.refused += 1,
-            Outcome::Repeated => stats.events_repeated += 1,
-            Outcome::UnreadableTarget => stats.targets_unreadable += 1,
-            Outcome::Routed { to, .. } => stats.events_routed += u64::from(!to.is_empty()),
-        }
-        outcome
-    }
-
-    fn acknowledge(&mut self, to: ConnectionId, id: PacketId, outcome: &Outcome, limit: usize) {
-        let refusal;
-        let args = match outcome {
-            _ if !id.wants_data => vec![],
-            Outcome::Refused(message) => {
-                refusal = serde_json::json!({"success": false, "message": message}).to_string();
-                vec![refusal.as_str()]
-            }
-            _ => vec![SUCCESS],
-        };
-        self.stats.acks += 1;
-        self.push(to, &Packet::ack(id.number, args).encode().into(), limit);
-    }
-
-    /// Queues a packet for several connections; says for how many there was room.
-    fn deliver(&mut self, to: &[ConnectionId], packet: &Bytes, limit: usize) -> usize {
-        let queued = to.iter().filter(|connection| self.push(**connection, packet, limit)).count();
-        self.stats.deliveries += queued as u64;
-        queued
-    }
-
-    /// Queues a packet, or cuts the client that has not read the earlier ones.
-    fn push(&mut self, to: ConnectionId, packet: &Bytes, limit: usize) -> bool {
-        let Some(link) = self.links.get(&to) else { return false };
-        let pushed = link.push(packet.clone(), limit);
-        if !pushed && let Some(link) = self.remove(to) {
-            tracing::debug!(connection = to, "cutting a client that does not read");
-            link.cut();
-            self.stats.cut_slow += 1;
-        }
-        pushed
-    }
-
-    fn remove(&mut self, connection: ConnectionId) -> Option<Link> {
-        let link = self.links.remove(&connection)?;
-        self.router.disconnect(connection);
-        self.stats.connections_closed += 1;
-        Some(link)
-    }
-
-    fn remove_links(&mut self, mut end: impl FnMut(&Link)) -> usize {
-        let links = std::mem::take(&mut self.links);
-        for (connection, link) in &links {
-            self.router.disconnect(*connection);
-            end(link);
-        }
-        self.stats.connections_closed += links.len() as u64;
-        links.len()
-    }
-
-    fn expire(&mut self, now: Duration) -> bool {
-        let before = self.handshakes.len();
-        self.handshakes.retain(|_, handshake| handshake.until > now);
-        let expired = before - self.handshakes.len();
-        self.stats.handshakes_expired += expired as u64;
-        expired > 0
+        self.clock.now()
     }
 }
 
