@@ -1,0 +1,96 @@
+//! `interop`: plays every scenario and prints the tables.
+#![expect(clippy::print_stdout, reason = "a command-line tool reports on standard output")]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hub_emulator::Defect;
+use interop::{Failure, Scenario, Tools};
+
+/// The official clients and a server we did not write, against the emulator and the clients of this project.
+#[derive(Debug, Parser)]
+struct Args {
+    /// A missing tool is a failure
+    #[arg(long)]
+    require: bool,
+    /// Only scenarios whose title has this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Only print the titles
+    #[arg(long)]
+    list: bool,
+    /// Play them with each named defect of the emulator, too
+    #[arg(long)]
+    defects: bool,
+    /// Compare so many pairs of expression and event with the official matcher; 0: none
+    #[arg(long, default_value_t = 2_000, value_name = "PAIRS")]
+    differential: usize,
+    /// What the pairs are made from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Publish so many events to the real server in one burst; 0: none
+    #[arg(long, default_value_t = 0, value_name = "EVENTS")]
+    burst: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("error").init();
+    match judge(Args::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            println!("interop: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn judge(args: Args) -> Result<bool, Failure> {
+    let mut scenarios = interop::scenarios();
+    if let Some(wanted) = &args.only {
+        scenarios.retain(|scenario| format!("{scenario:?}").contains(wanted));
+    }
+    if args.list {
+        for scenario in &scenarios {
+            println!("{scenario:?}");
+        }
+        return Ok(true);
+    }
+    let tools = Tools::prepare().await?;
+    let report = interop::run(&scenarios, tools.clone(), None).await;
+    println!("{report}");
+    let mut good = report.is_clean() && !(args.require && report.skipped() > 0);
+    if args.differential > 0 && args.only.is_none() {
+        good &= compare(&tools, &args).await?;
+    }
+    if args.burst > 0 {
+        let burst = interop::burst(&tools, args.burst).await?;
+        println!("\n{} events of 1.5 KB to socket.io 0.9.19: {burst}", args.burst);
+        good &= burst.acknowledged == burst.received;
+    }
+    if args.defects {
+        good &= defects(&scenarios, &tools).await;
+    }
+    Ok(good)
+}
+
+async fn compare(tools: &Tools, args: &Args) -> Result<bool, Failure> {
+    if let Err(why) = &tools.python {
+        println!("\nexpressions were not compared: {why}");
+        return Ok(!args.require);
+    }
+    let classes = interop::differential(tools, args.differential, args.seed).await?;
+    println!("\n{} pairs of expression and event, seed {}:\n{classes}", args.differential, args.seed);
+    Ok(classes.unexplained.is_empty())
+}
+
+async fn defects(scenarios: &[Scenario], tools: &Tools) -> bool {
+    let mut caught = Vec::new();
+    for defect in Defect::ALL {
+        let report = interop::run(scenarios, tools.clone(), Some(defect)).await;
+        caught.push((defect, report.failed()));
+    }
+    println!("\n{}", interop::defects_table(&caught));
+    caught.iter().all(|(_, by)| !by.is_empty())
+}
