@@ -10,7 +10,7 @@ use crate::Emulator;
 use crate::clock::Source;
 use crate::emulator::Services;
 use crate::error::{Error, ErrorKind};
-use crate::faults::{Defect, Defects};
+use crate::faults::{Bugginess, Defect, Defects};
 use crate::ftrack::{Config, Users};
 use crate::imodelhub;
 use crate::origin::Policy;
@@ -22,6 +22,7 @@ const MIB: usize = 1024 * 1024;
 /// Durations may be fractions of a second, for tests. The handshake announces whole seconds, rounded up.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `start`"]
+#[expect(clippy::struct_excessive_bools, reason = "switches that have nothing to do with each other")]
 pub struct Builder {
     config: Config,
     pub(crate) imodelhub: imodelhub::Config,
@@ -32,6 +33,7 @@ pub struct Builder {
     in_memory: bool,
     clock: Option<Source>,
     defects: Vec<Defect>,
+    bugginess: Option<Bugginess>,
     invalid: Option<String>,
 }
 
@@ -63,6 +65,7 @@ impl Builder {
             in_memory: false,
             clock: None,
             defects: Vec::new(),
+            bugginess: None,
             invalid: None,
         }
     }
@@ -105,6 +108,15 @@ impl Builder {
     /// Starts with this flaw; repeat it for several. Default: none. See also [`Emulator::set_defect`].
     pub fn defect(mut self, defect: Defect) -> Self {
         self.defects.push(defect);
+        self
+    }
+
+    /// Makes faults strike by chance, on both sides. Default: none does. See also [`Emulator::bugginess`].
+    pub fn bugginess(mut self, bugginess: Bugginess) -> Self {
+        if bugginess.check().is_err() {
+            self.refuse("a probability is 0 to 1");
+        }
+        self.bugginess = Some(bugginess);
         self
     }
 
@@ -233,7 +245,11 @@ impl Builder {
         let defects = Defects::default();
         self.defects.iter().for_each(|defect| defects.set(*defect, true));
         let clock = self.clock.unwrap_or_else(Source::machine);
-        Emulator::with_config(self.config, self.imodelhub, with, clock, defects).await
+        let emulator = Emulator::with_config(self.config, self.imodelhub, with, clock, defects).await?;
+        if let Some(bugginess) = &self.bugginess {
+            emulator.bugginess(bugginess)?;
+        }
+        Ok(emulator)
     }
 
     /// Who may come in at an address, if a service may listen there at all.

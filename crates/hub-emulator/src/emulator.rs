@@ -116,7 +116,7 @@ impl Emulator {
             address: with.named(ftrack.address, NOMINAL_FTRACK_PORT),
             imodelhub_address: with.named(imodelhub.address, NOMINAL_IMODELHUB_PORT),
             hub: Hub::new(ftrack, Arc::clone(&clock), defects.clone()),
-            imodelhub: imodelhub::Hub::new(imodelhub, clock),
+            imodelhub: imodelhub::Hub::new(imodelhub, clock, defects.clone()),
             defects,
             with,
             doors: Doors::default(),

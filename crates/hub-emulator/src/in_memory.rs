@@ -8,7 +8,7 @@ use transport_longpoll::exchange::{ExchangeError, ExchangeErrorKind, HttpExchang
 use transport_ws::dial::{BoxedIo, Dialer, Endpoint};
 
 use crate::Emulator;
-use crate::imodelhub::{Hub, Outcome};
+use crate::imodelhub::{Hub, NoAnswer};
 use crate::net::{Door, MemoryStream};
 
 const OP: &str = "connect";
@@ -60,12 +60,13 @@ impl HttpExchange for IModelHubExchange {
             () = self.0.stopped() => return Err(broken()),
             outcome = self.0.exchange(asked) => outcome,
         };
-        match outcome {
-            Outcome::Answer(answer) => {
+        match outcome.direct().await {
+            Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 Ok(Response::new(head.status, head.headers, body))
             }
-            Outcome::Cut(_) | Outcome::Reset => Err(broken()),
+            Err(NoAnswer::Refused) => Err(error(ExchangeErrorKind::Connect, "refused on demand")),
+            Err(NoAnswer::Broken) => Err(broken()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Faults by chance.
 
+use serde::{Deserialize, Serialize};
+
 use super::Chance;
 use crate::error::{Error, ErrorKind};
 
@@ -9,13 +11,17 @@ const WHEN_ASKED: [&str; 4] = ["refuse_acks", "malformed", "close", "expire_subs
 /// Makes faults strike by chance: with a probability, at every point where one could, one of those that fit there.
 /// The same seed on a current-thread runtime with the same clients gives the same faults.
 ///
+/// In JSON: `{"probability":0.01,"seed":1,"only":["reset"]}`, of which the last may be left out.
+///
 /// The points are, on the ftrack side: a connection opened, a handshake, a websocket request, and every packet of a
 /// client; on the iModelHub side: every request. What struck is counted under its name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bugginess {
-    pub(crate) probability: f64,
-    pub(crate) seed: u64,
-    pub(crate) only: Vec<String>,
+    probability: f64,
+    seed: u64,
+    #[serde(default)]
+    only: Vec<String>,
 }
 
 impl Bugginess {
@@ -47,31 +53,30 @@ impl Bugginess {
 /// The same at work, choosing among actions.
 #[derive(Clone, Debug)]
 pub(crate) struct Buggy {
-    probability: f64,
+    pub(crate) asked: Bugginess,
     chance: Chance,
-    only: Vec<String>,
 }
 
 impl Buggy {
     /// `None`: never.
     pub(crate) fn new(bugginess: &Bugginess) -> Option<Self> {
-        let Bugginess { probability, seed, only } = bugginess.clone();
-        (probability > 0.0).then(|| Self { probability, chance: Chance::new(seed), only })
+        let chance = Chance::new(bugginess.seed);
+        (bugginess.probability > 0.0).then(|| Self { asked: bugginess.clone(), chance })
     }
 
     /// At a point where these may strike: one of them, or more often none.
     pub(crate) fn decide<A>(&mut self, candidates: Vec<A>, name: impl Fn(&A) -> &'static str) -> Option<A> {
-        if !self.chance.hits(self.probability) {
+        if !self.chance.hits(self.asked.probability) {
             return None;
         }
         let mut fitting: Vec<A> = candidates
             .into_iter()
             .filter(|candidate| {
                 let name = name(candidate);
-                if self.only.is_empty() {
+                if self.asked.only.is_empty() {
                     !WHEN_ASKED.contains(&name)
                 } else {
-                    self.only.iter().any(|known| known == name)
+                    self.asked.only.iter().any(|known| known == name)
                 }
             })
             .collect();

@@ -17,7 +17,8 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::hub::{HandshakeRefused, Hub};
-use super::{Action, Stage, admin, connection};
+use super::{Action, Faults, Stage, admin, connection};
+use crate::faults;
 use crate::guard::{Guard, guard, text};
 use crate::net::{Ending, Socket, Tasks};
 
@@ -36,10 +37,11 @@ pub(super) fn site(hub: Arc<Hub>, tasks: Tasks) -> Router {
     let counting = Arc::clone(&hub);
     let doorkeeper = Arc::new(Guard {
         policy: hub.config.policy.clone(),
-        methods: "GET, POST",
+        methods: "GET, POST, PUT, DELETE",
         headers: "content-type, ftrack-user, ftrack-api-key",
         refused: Box::new(move || counting.count(|stats| stats.foreign_requests += 1)),
     });
+    let routes = faults::routes(Faults::new(Arc::clone(&hub)), hub.defects());
     let site = Arc::new(Site { hub, tasks });
     Router::new()
         .route("/", get(about))
@@ -51,9 +53,13 @@ pub(super) fn site(hub: Arc<Hub>, tasks: Tasks) -> Router {
         .route("/admin/state", get(admin::state))
         .route("/admin/ftrack/publish", post(admin::publish))
         .route("/admin/ftrack/disconnect", post(admin::disconnect))
+        .route("/admin/faults/fire", post(admin::fire))
+        .route("/admin/faults/flap", post(admin::flap))
+        .route("/admin/faults/rolling-restart", post(admin::rolling_restart))
+        .with_state(site)
+        .merge(routes)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(doorkeeper, guard))
-        .with_state(site)
 }
 
 async fn about() -> Response {
@@ -63,7 +69,9 @@ async fn about() -> Response {
             "hub-emulator ",
             env!("CARGO_PKG_VERSION"),
             ": an event hub for tests and demos. Point a client's server URL here.\n\
-             GET /admin/state, POST /admin/ftrack/publish, POST /admin/ftrack/disconnect\n",
+             GET /admin/state, POST /admin/ftrack/publish, POST /admin/ftrack/disconnect, \
+             GET, POST, PUT and DELETE /admin/faults, POST /admin/faults/fire, /admin/faults/flap and \
+             /admin/faults/rolling-restart, GET, PUT and DELETE /admin/bugginess and /admin/defects\n",
         ),
     )
 }
@@ -123,8 +131,12 @@ async fn handshake(
 async fn trouble(hub: &Hub, ending: &Ending, stage: Stage, user: Option<&str>) -> Option<Response> {
     for action in hub.strike(stage, user) {
         let (reads, writes) = action.rates();
-        reads.into_iter().for_each(|rate| ending.valve.limit_reads(rate));
-        writes.into_iter().for_each(|rate| ending.valve.limit_writes(rate));
+        if let Some(rate) = reads {
+            ending.valve.limit_reads(rate);
+        }
+        if let Some(rate) = writes {
+            ending.valve.limit_writes(rate);
+        }
         if let Some(fate) = action.fate() {
             ending.end(fate);
             // The connection ends, and this with it.

@@ -194,22 +194,6 @@ pub(super) async fn revoke_tokens(State(hub): State<Arc<Hub>>, body: Bytes) -> R
     answer(StatusCode::OK, &json!({"revoked": revoked}))
 }
 
-/// `POST /admin/faults`.
-pub(super) async fn add_fault(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
-    let added = serde_json::from_slice(&body)
-        .map_err(|error| error.to_string())
-        .and_then(|fault| hub.add_fault(fault).map_err(|error| error.to_string()));
-    match added {
-        Ok(()) => answer(StatusCode::OK, &json!({"faults": hub.state().faults})),
-        Err(message) => refuse(&message),
-    }
-}
-
-/// `DELETE /admin/faults`.
-pub(super) async fn clear_faults(State(hub): State<Arc<Hub>>) -> Response {
-    answer(StatusCode::OK, &json!({"cleared": hub.clear_faults()}))
-}
-
 /// `GET /admin/captures`.
 pub(super) async fn captures(State(hub): State<Arc<Hub>>) -> Response {
     answer(StatusCode::OK, &json!(hub.captures()))

@@ -84,7 +84,8 @@ pub(super) fn empty(status: StatusCode) -> Answer {
 }
 
 /// A message: gone from its queue (200), or locked (201). `place` is the queue's absolute address in lower case.
-pub(super) fn delivery(delivery: &Delivery, place: &str, now: Duration) -> Answer {
+/// `charset` adds one to the type, which is a defect.
+pub(super) fn delivery(delivery: &Delivery, place: &str, charset: bool, now: Duration) -> Answer {
     let mut answer = Answer::new(delivery.event.body.clone());
     let mut put = |name, text: &str| {
         // Names and addresses come from headers and paths, where nothing else than header text can be.
@@ -92,7 +93,8 @@ pub(super) fn delivery(delivery: &Delivery, place: &str, now: Duration) -> Answe
             answer.headers_mut().insert(name, value);
         }
     };
-    put(CONTENT_TYPE, &delivery.event.name);
+    let name = &delivery.event.name;
+    put(CONTENT_TYPE, &if charset { format!("{name}; charset=utf-8") } else { name.to_string() });
     put(DATE, &http_date(now));
     put(BROKER_PROPERTIES, &broker_properties(delivery));
     if let Some(lock) = &delivery.lock {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::events::IMODEL_DELETED;
 use super::ids::Ids;
-use super::queue::{Delivery, Event, Mode, Queue, Returned, Settle};
+use super::queue::{Delivery, End, Event, Mode, Queue, Returned, Settle};
 use super::state::{Stats, SubscriptionInfo};
 use super::topic::Topic;
+use crate::faults::{Defect, Defects};
 
 /// What can be set about subscriptions.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Bus {
     /// By id in lower case.
     subscriptions: BTreeMap<String, Subscription>,
     created: u64,
+    defects: Defects,
 }
 
 /// One subscription.
@@ -64,8 +66,8 @@ pub(super) enum NotSettled {
 }
 
 impl Bus {
-    pub(super) fn new(rules: Rules, ids: Ids) -> Self {
-        Self { rules, stats: Stats::default(), ids, subscriptions: BTreeMap::new(), created: 0 }
+    pub(super) fn new(rules: Rules, ids: Ids, defects: Defects) -> Self {
+        Self { rules, stats: Stats::default(), ids, subscriptions: BTreeMap::new(), created: 0, defects }
     }
 
     /// A new subscription; `None` when there are too many.
@@ -146,9 +148,10 @@ impl Bus {
         let event =
             Event { name: Arc::clone(name), message_id: self.ids.message_id().into(), body, enqueued: now };
         let mut reached = Vec::new();
+        let unfiltered = self.defects.has(Defect::TypeFilterIgnored);
         self.stats.events_published += 1;
         for (key, subscription) in self.subscriptions.iter_mut().filter(|(_, known)| known.topic == *topic) {
-            if subscription.types.iter().any(|wanted| **wanted == **name) {
+            if unfiltered || subscription.types.iter().any(|wanted| **wanted == **name) {
                 if subscription.queue.ready() >= self.rules.max_queued {
                     self.stats.events_over_limit += 1;
                 } else {
@@ -178,7 +181,8 @@ impl Bus {
             return Err(Gone);
         };
         subscription.active = now;
-        let delivery = subscription.queue.take(mode, now, &mut self.ids);
+        let end = if self.defects.has(Defect::LifoQueue) { End::Last } else { End::First };
+        let delivery = subscription.queue.take(mode, end, now, &mut self.ids);
         if let Some(delivery) = &delivery {
             subscription.delivered += 1;
             self.stats.deliveries += 1;
@@ -213,7 +217,8 @@ impl Bus {
     /// When a lock of this subscription ends next, or the subscription itself does.
     pub(super) fn next_end(&self, id: &str) -> Option<Duration> {
         let subscription = self.subscriptions.get(&id.to_ascii_lowercase())?;
-        subscription.queue.next_end().into_iter().chain(subscription.ends).min()
+        let lock = subscription.queue.next_end().filter(|_| !self.defects.has(Defect::LocksNeverLapse));
+        lock.into_iter().chain(subscription.ends).min()
     }
 
     /// A long poll begins, or ends. While there is one, the subscription is in use.
@@ -229,9 +234,10 @@ impl Bus {
     /// that have messages again.
     pub(super) fn tick(&mut self, now: Duration) -> Vec<String> {
         let max = self.rules.max_deliveries;
+        let lasting = self.defects.has(Defect::LocksNeverLapse);
         let mut changed = Vec::new();
         for (key, subscription) in &mut self.subscriptions {
-            let returned = subscription.queue.lapse(now, max);
+            let returned = if lasting { Returned::default() } else { subscription.queue.lapse(now, max) };
             note(&mut self.stats, returned);
             if returned != Returned::default() {
                 changed.push(key.clone());
@@ -265,7 +271,9 @@ impl Bus {
             return Err(Gone);
         }
         let subscription = self.subscriptions.get_mut(&key).ok_or(Gone)?;
-        note(&mut self.stats, subscription.queue.lapse(now, self.rules.max_deliveries));
+        if !self.defects.has(Defect::LocksNeverLapse) {
+            note(&mut self.stats, subscription.queue.lapse(now, self.rules.max_deliveries));
+        }
         Ok(subscription)
     }
 }

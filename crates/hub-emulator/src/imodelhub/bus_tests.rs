@@ -7,6 +7,7 @@ use super::bus::{Bus, Gone, NotSettled, Rules};
 use super::ids::Ids;
 use super::queue::{Delivery, Settle};
 use super::topic::Topic;
+use crate::faults::Defects;
 
 const LOCK: u64 = 60;
 
@@ -32,7 +33,7 @@ fn rules() -> Rules {
 
 /// A bus with one subscription to `A` and `iModelDeletedEvent`.
 fn bus() -> (Bus, String) {
-    let mut bus = Bus::new(rules(), Ids::new(1));
+    let mut bus = Bus::new(rules(), Ids::new(1), Defects::default());
     let types = vec!["A".to_owned(), "iModelDeletedEvent".to_owned()];
     let id = bus.create(topic(), types, None, at(0)).unwrap().id.clone();
     (bus, id)

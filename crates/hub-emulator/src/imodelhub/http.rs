@@ -15,8 +15,10 @@ use axum::routing::{get, post};
 use super::admin;
 use super::answers::Answer;
 use super::clock::http_date;
+use super::faults::Faults;
 use super::hub::Hub;
 use super::spoil::Outcome;
+use crate::faults;
 use crate::guard::{Guard, guard, text};
 use crate::net::{Ending, Fate};
 
@@ -26,8 +28,8 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 const CUT_PAUSE: Duration = Duration::from_millis(20);
 
 /// All routes.
-pub(super) fn site(hub: Arc<Hub>) -> Router {
-    let counting = Arc::clone(&hub);
+pub(super) fn site(hub: &Arc<Hub>) -> Router {
+    let counting = Arc::clone(hub);
     let doorkeeper = Arc::new(Guard {
         policy: hub.config.policy.clone(),
         methods: "GET, POST, PUT, DELETE",
@@ -43,12 +45,12 @@ pub(super) fn site(hub: Arc<Hub>) -> Router {
         .route("/admin/advance", post(admin::advance))
         .route("/admin/sas/expire", post(admin::expire_sas))
         .route("/admin/tokens/revoke", post(admin::revoke_tokens))
-        .route("/admin/faults", post(admin::add_fault).delete(admin::clear_faults))
         .route("/admin/captures", get(admin::captures).delete(admin::clear_captures))
         .fallback(exchange)
+        .with_state(Arc::clone(hub))
+        .merge(faults::routes(Faults::new(Arc::clone(hub)), hub.defects.clone()))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(doorkeeper, guard))
-        .with_state(hub)
 }
 
 async fn about() -> Response {
@@ -59,8 +61,8 @@ async fn about() -> Response {
             env!("CARGO_PKG_VERSION"),
             ": iModelHub events for tests and demos. Give a client this address as that of an iModelBank.\n\
              GET /admin/state, POST /admin/imodels/ID/events, POST /admin/global/events, GET and POST /admin/config, \
-             POST /admin/advance, POST /admin/sas/expire, POST /admin/tokens/revoke, POST and DELETE /admin/faults, \
-             GET and DELETE /admin/captures\n",
+             POST /admin/advance, POST /admin/sas/expire, POST /admin/tokens/revoke, GET and DELETE /admin/captures, \
+             GET, POST, PUT and DELETE /admin/faults, GET, PUT and DELETE /admin/bugginess and /admin/defects\n",
         ),
     )
 }
@@ -76,8 +78,14 @@ async fn exchange(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     }
     match hub.exchange(axum::http::Request::from_parts(head, body)).await {
         Outcome::Answer(answer) => dated(&hub, answer).map(Body::from),
-        Outcome::Cut(answer) => cut(dated(&hub, answer)),
-        Outcome::Reset => {
+        Outcome::Cut { answer, reset } => cut(dated(&hub, answer), ending.filter(|_| reset)),
+        Outcome::Slow(answer, rate) => {
+            if let Some(ending) = ending {
+                ending.valve.limit_writes(rate);
+            }
+            dated(&hub, answer).map(Body::from)
+        }
+        Outcome::Reset | Outcome::Refused => {
             if let Some(ending) = ending {
                 ending.end(Fate::Reset);
             }
@@ -95,18 +103,21 @@ fn dated(hub: &Hub, mut answer: Answer) -> Answer {
     answer
 }
 
-/// Promises the whole body, sends half of it, and fails.
-fn cut(answer: Answer) -> Response {
+/// Promises the whole body, sends half of it, and fails, or resets the connection if that is how it is to end.
+fn cut(answer: Answer, ending: Option<Ending>) -> Response {
     let length = answer.body().len();
     let (mut head, mut body) = answer.into_parts();
     body.truncate(length / 2);
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    let parts = futures_util::stream::unfold(Some(body), |first| async move {
+    let parts = futures_util::stream::unfold((Some(body), ending), |(first, ending)| async move {
         let Some(first) = first else {
             tokio::time::sleep(CUT_PAUSE).await;
-            return Some((Err(std::io::Error::other("cut on demand")), None));
+            if let Some(ending) = ending {
+                ending.end(Fate::Reset);
+            }
+            return Some((Err(std::io::Error::other("cut on demand")), (None, None)));
         };
-        Some((Ok::<Bytes, std::io::Error>(first), None))
+        Some((Ok::<Bytes, std::io::Error>(first), (None, ending)))
     });
     Response::from_parts(head, Body::from_stream(parts))
 }

@@ -14,20 +14,21 @@ use tokio::time::sleep;
 use super::Config;
 use super::answers::{Answer, empty};
 use super::captures::{Captures, Record};
-use super::faults::{Action, Fault, Faults, Hit};
+use super::faults::{Action, Dial, Hit};
 use super::route::Route;
 use super::service::{Poll, Service, Step};
 use super::spoil::{Outcome, prepare, spoil};
 use super::state::{State, Stats};
 use super::topic::Topic;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind};
+use crate::faults::Defects;
 
 /// The iModelHub side of an emulator. Outlives restarts, and so do subscriptions and their queues.
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) config: Config,
     pub(super) clock: Arc<Clock>,
+    pub(super) defects: Defects,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -38,7 +39,7 @@ struct Inner {
     /// Host and port, for clients that name no host.
     address: String,
     service: Service,
-    faults: Faults,
+    faults: Dial,
     captures: Captures,
     /// Wakes the polls of a subscription, by its id in lower case.
     bells: BTreeMap<String, Bell>,
@@ -51,17 +52,17 @@ struct Bell {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config, clock: Arc<Clock>) -> Arc<Self> {
+    pub(crate) fn new(config: Config, clock: Arc<Clock>, defects: Defects) -> Arc<Self> {
         let seed = config.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
         let inner = Inner {
             running: false,
             address: config.address.to_string(),
-            service: Service::new(config.settings.clone(), config.rules.clone(), seed),
-            faults: Faults::default(),
+            service: Service::new(config.settings.clone(), config.rules.clone(), seed, defects.clone()),
+            faults: Dial::default(),
             captures: Captures::new(config.captures),
             bells: BTreeMap::new(),
         };
-        Arc::new(Self { config, clock, inner: Mutex::new(inner), changed: Notify::new() })
+        Arc::new(Self { config, clock, defects, inner: Mutex::new(inner), changed: Notify::new() })
     }
 
     pub(super) fn set_running(&self, running: bool, address: Option<String>) {
@@ -165,14 +166,14 @@ impl Hub {
         self.change(|inner, _| inner.service.tokens.accept(token));
     }
 
-    pub(crate) fn add_fault(&self, fault: Fault) -> Result<(), Error> {
-        self.change(|inner, _| {
-            inner.faults.add(fault).map_err(|message| Error::new(ErrorKind::InvalidFault, message))
-        })
+    /// Looks at the faults: no news to those who wait for something to change.
+    pub(super) fn see_dial<T>(&self, see: impl FnOnce(&Dial) -> T) -> T {
+        see(&self.inner.lock().faults)
     }
 
-    pub(crate) fn clear_faults(&self) -> usize {
-        self.change(|inner, _| inner.faults.clear())
+    /// Changes the faults.
+    pub(super) fn with_dial<T>(&self, change: impl FnOnce(&mut Dial) -> T) -> T {
+        self.change(|inner, _| change(&mut inner.faults))
     }
 
     pub(crate) fn captures(&self) -> Vec<Value> {
@@ -215,7 +216,7 @@ impl Hub {
             ready
         });
         if ready.is_some() || hit.action == Action::Hang {
-            self.count(|stats| stats.faults_applied += 1);
+            self.change(|inner, _| inner.applied(&hit.action));
         }
         if hit.action == Action::Hang {
             std::future::pending::<()>().await;
@@ -227,7 +228,7 @@ impl Hub {
         let (outcome, spoiled) = spoil(&hit.action, answer);
         self.change(|inner, _| {
             if spoiled {
-                inner.service.bus.stats.faults_applied += 1;
+                inner.applied(&hit.action);
             } else {
                 inner.faults.give_back(hit);
             }
@@ -296,6 +297,11 @@ impl Hub {
 }
 
 impl Inner {
+    fn applied(&mut self, action: &Action) {
+        self.service.bus.stats.faults_applied += 1;
+        self.faults.fired.count(action.name());
+    }
+
     /// Ends what is over; says whether anything was.
     fn tick(&mut self, now: Duration) -> bool {
         let changed = self.service.bus.tick(now);
@@ -372,7 +378,9 @@ impl<'a> Recording<'a> {
     fn end(mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Answer(answer) => self.add(Some(answer.clone()), None),
-            Outcome::Cut(answer) => self.add(Some(answer.clone()), Some("cut in the body")),
+            Outcome::Slow(answer, _) => self.add(Some(answer.clone()), Some("slowly")),
+            Outcome::Refused => self.add(None, Some("refused")),
+            Outcome::Cut { answer, .. } => self.add(Some(answer.clone()), Some("cut in the body")),
             Outcome::Reset => self.add(None, Some("reset")),
         }
     }

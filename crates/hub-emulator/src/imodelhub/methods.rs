@@ -8,7 +8,7 @@ use event_core::Secret;
 use serde_json::Value;
 
 use super::ids::base64;
-use super::{Fault, Outcome, State, Stats, Topic};
+use super::{Fault, Faults, State, Stats, Topic};
 use crate::error::Error;
 use crate::{Builder, Emulator};
 
@@ -216,18 +216,23 @@ impl Emulator {
         self.hub.advanced();
     }
 
+    /// The fault dial of this side, of which the next two methods are short forms.
+    pub fn imodelhub_faults(&self) -> Faults {
+        Faults::new(std::sync::Arc::clone(&self.imodelhub))
+    }
+
     /// Makes something go wrong with requests to come; the oldest fault that matches a request hits it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidFault`](crate::ErrorKind::InvalidFault).
     pub fn add_fault(&self, fault: Fault) -> Result<(), Error> {
-        self.imodelhub.add_fault(fault)
+        self.imodelhub_faults().add(fault)
     }
 
     /// Forgets all faults; says how many were waiting.
     pub fn clear_faults(&self) -> usize {
-        self.imodelhub.clear_faults()
+        self.imodelhub_faults().clear()
     }
 
     /// The last exchanges, oldest first, in the form in which `GET /admin/captures` has them. Bodies are cut after
@@ -255,9 +260,6 @@ impl Emulator {
         &self,
         request: ::http::Request<Bytes>,
     ) -> Result<::http::Response<Bytes>, ConnectionReset> {
-        match self.imodelhub.exchange(request).await {
-            Outcome::Answer(answer) => Ok(answer),
-            Outcome::Cut(_) | Outcome::Reset => Err(ConnectionReset),
-        }
+        self.imodelhub.exchange(request).await.direct().await.map_err(|_| ConnectionReset)
     }
 }

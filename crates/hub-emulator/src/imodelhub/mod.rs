@@ -1,6 +1,7 @@
 //! The iModelHub side: event subscriptions over REST, and their queues as Azure Service Bus serves them.
 //!
-//! What can be asked about it is a [`State`]; what it can be made to do wrong is a [`Fault`]. Everything else is on
+//! What can be asked about it is a [`State`]; what it can be made to do wrong is a [`Fault`], set by
+//! [`Faults`]. Everything else is on
 //! [`Emulator`](crate::Emulator) and its [`Builder`](crate::Builder).
 //!
 //! Inside: `service` makes an answer of a request and knows no socket and no clock; below it are `route`, `wsg` and
@@ -35,13 +36,13 @@ mod wsg;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-pub use faults::{Action, Fault};
+pub use faults::{Action, Fault, Faults};
 pub use methods::ConnectionReset;
 pub use state::{State, Stats, SubscriptionInfo};
 
 pub(crate) use hub::Hub;
 pub(crate) use server::Server;
-pub(crate) use spoil::Outcome;
+pub(crate) use spoil::NoAnswer;
 pub(crate) use topic::Topic;
 
 use crate::origin::Policy;

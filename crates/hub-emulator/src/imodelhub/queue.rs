@@ -28,6 +28,15 @@ impl fmt::Debug for Event {
     }
 }
 
+/// Which message is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The one in front.
+    First,
+    /// The newest, which is a defect.
+    Last,
+}
+
 /// How a message is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -107,9 +116,12 @@ impl Queue {
         self.ready.insert(self.last, Message { event, count: 0 });
     }
 
-    /// Takes the message in front.
-    pub(super) fn take(&mut self, mode: Mode, now: Duration, ids: &mut Ids) -> Option<Delivery> {
-        let (sequence, mut message) = self.ready.pop_first()?;
+    /// Takes a message.
+    pub(super) fn take(&mut self, mode: Mode, end: End, now: Duration, ids: &mut Ids) -> Option<Delivery> {
+        let (sequence, mut message) = match end {
+            End::First => self.ready.pop_first()?,
+            End::Last => self.ready.pop_last()?,
+        };
         message.count = message.count.saturating_add(1);
         let (event, count) = (message.event.clone(), message.count);
         let lock = match mode {

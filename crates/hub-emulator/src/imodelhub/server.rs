@@ -27,7 +27,7 @@ impl Server {
         let socket = net::Server::start(place, door, HEAD_TIMEOUT, Arc::new(Vec::new), |tasks, address| {
             hub.set_running(true, Some(address.to_string()));
             tasks.tracker.spawn(end_what_is_over(Arc::clone(&hub), tasks.stop.clone()));
-            http::site(Arc::clone(&hub))
+            http::site(&hub)
         })
         .await?;
         Ok(Self { address: socket.address, hub, socket })

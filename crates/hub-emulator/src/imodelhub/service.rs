@@ -19,6 +19,7 @@ use super::sas::SasTokens;
 use super::tokens::{AccessTokens, Refused};
 use super::topic::Topic;
 use super::wsg;
+use crate::faults::{Defect, Defects};
 
 /// What can be set about the service, while it runs too.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub(super) struct Service {
     pub(super) bus: Bus,
     pub(super) sas: SasTokens,
     pub(super) tokens: AccessTokens,
+    defects: Defects,
     published: u64,
 }
 
@@ -64,13 +66,14 @@ pub(super) struct Poll {
 }
 
 impl Service {
-    pub(super) fn new(settings: Settings, rules: Rules, seed: u64) -> Self {
+    pub(super) fn new(settings: Settings, rules: Rules, seed: u64, defects: Defects) -> Self {
         let tokens = AccessTokens::new(&settings.access_tokens);
         Self {
             settings,
-            bus: Bus::new(rules, Ids::new(seed)),
-            sas: SasTokens::default(),
+            bus: Bus::new(rules, Ids::new(seed), defects.clone()),
+            sas: SasTokens::new(defects.clone()),
             tokens,
+            defects,
             published: 0,
         }
     }
@@ -89,6 +92,7 @@ impl Service {
                 }
                 Step::Answer(wsg::handle(self, &topic, class, id, request, &origin, now))
             }
+            Ok(Route::Bus { .. }) if self.is_lost(request.uri().path()) => no_such_entity(),
             Ok(Route::Bus { topic, subscription, place }) => {
                 if !self.sas.admit(authorization.unwrap_or_default(), &topic, now) {
                     self.bus.stats.sas_refused += 1;
@@ -109,10 +113,13 @@ impl Service {
                 "iModelHub.iModelDoesNotExist",
                 "iModel does not exist",
             )),
-            Err(NoRoute::NoEntity | NoRoute::Unknown) => {
-                Step::Answer(bus_error(StatusCode::NOT_FOUND, "No such entity"))
-            }
+            Err(NoRoute::NoEntity | NoRoute::Unknown) => no_such_entity(),
         }
+    }
+
+    /// Whether a defect makes a path on the bus lead nowhere.
+    fn is_lost(&self, path: &str) -> bool {
+        self.defects.has(Defect::LowerCaseLocation) && !path.contains("/Subscriptions/")
     }
 
     fn head(&mut self, request: &Request<Bytes>, topic: Topic, subscription: &str, origin: String) -> Step {
@@ -135,11 +142,12 @@ impl Service {
     /// The answer to a poll, if there is one already. `waited` says that it has been held.
     pub(super) fn receive(&mut self, poll: &Poll, waited: bool, now: Duration) -> Option<Answer> {
         let Poll { topic, subscription, origin, .. } = poll;
+        let charset = self.defects.has(Defect::CharsetOnType);
         match self.bus.receive(topic, subscription, poll.lock, now) {
             Ok(message) => message.map(|message| {
                 let id = subscription.to_ascii_lowercase();
                 let place = format!("{origin}/bus/{}/subscriptions/{id}", topic.path());
-                delivery(&message, &place, now)
+                delivery(&message, &place, charset, now)
             }),
             Err(_) if waited => Some(bus_error(StatusCode::GONE, "subscription deleted while waiting")),
             Err(_) => Some(no_such_subscription(subscription)),
@@ -237,6 +245,10 @@ pub(super) fn sas_refused() -> Answer {
 fn no_such_subscription(id: &str) -> Answer {
     let shown: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
     bus_error(StatusCode::GONE, &format!("No such subscription {shown}"))
+}
+
+fn no_such_entity() -> Step {
+    Step::Answer(bus_error(StatusCode::NOT_FOUND, "No such entity"))
 }
 
 fn no_such_method() -> Answer {

@@ -228,7 +228,7 @@ async fn slow_reads_and_trickling_take_their_time_and_change_nothing_else() {
     let mut client = Client::in_memory(&emulator).await;
     let start = Instant::now();
     client.publish_acked(&json!({"topic": "a", "data": "x".repeat(1_000)})).await;
-    assert!(start.elapsed() >= Duration::from_millis(1_000), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     let mut client = Client::in_memory(&emulator).await;
     let start = Instant::now();
     client.publish_acked(&event("a")).await;

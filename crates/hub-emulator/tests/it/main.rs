@@ -4,7 +4,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers may panic")]
 
 mod admin;
+mod bugginess;
+mod clock;
+mod defects;
 mod ends;
+mod fault_admin;
 mod faults;
 mod handshake;
 mod imodelhub;

@@ -86,6 +86,22 @@ impl Dial {
         })
     }
 
+    /// These instead of those that wait.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with one of them; nothing has changed then.
+    pub(super) fn set(&mut self, faults: Vec<Fault>) -> Result<(), String> {
+        let mut fresh = Self { next: self.next, ..Self::default() };
+        faults.into_iter().try_for_each(|fault| fresh.add(fault))?;
+        (self.armed, self.next) = (fresh.armed, fresh.next);
+        Ok(())
+    }
+
+    pub(super) fn bugginess(&self) -> Option<Bugginess> {
+        self.buggy.as_ref().map(|buggy| buggy.asked.clone())
+    }
+
     pub(super) fn set_bugginess(&mut self, bugginess: &Bugginess) {
         self.buggy = Buggy::new(bugginess);
     }

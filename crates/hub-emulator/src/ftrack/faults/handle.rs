@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::Action;
+use super::dial::Dial;
 use super::fault::Fault;
 use crate::error::{Error, ErrorKind};
-use crate::faults::Bugginess;
+use crate::faults::{Bugginess, Turned};
 use crate::ftrack::Hub;
 
 /// The fault dial of the ftrack side; made by [`Emulator::ftrack_faults`](crate::Emulator::ftrack_faults). Clones turn
@@ -36,6 +37,7 @@ impl Faults {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidFault`]: it cannot be so, or is nothing that an open connection can suffer.
+    #[expect(clippy::needless_pass_by_value, reason = "an action is written where it is fired")]
     pub fn fire(&self, action: Action) -> Result<usize, Error> {
         self.0.fire(&action, None)
     }
@@ -46,6 +48,7 @@ impl Faults {
     /// # Errors
     ///
     /// As for [`Faults::fire`].
+    #[expect(clippy::needless_pass_by_value, reason = "an action is written where it is fired")]
     pub fn fire_at(&self, connection: u64, action: Action) -> Result<bool, Error> {
         self.0.fire(&action, Some(connection)).map(|hit| hit > 0)
     }
@@ -75,20 +78,63 @@ impl Faults {
         Ok(())
     }
 
+    /// These faults instead of those that wait.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Faults::add`]; nothing has changed then.
+    pub fn set(&self, faults: Vec<Fault>) -> Result<(), Error> {
+        self.0
+            .with_dial(|dial| dial.set(faults))
+            .map_err(|message| Error::new(ErrorKind::InvalidFault, message))
+    }
+
     /// Forgets the faults that wait, chance and flapping; says how many faults there were. What has struck a
     /// connection stays with it.
     pub fn clear(&self) -> usize {
-        self.0.with_dial(|dial| dial.clear())
+        self.0.with_dial(Dial::clear)
     }
 
     /// The faults that wait, with what is left of their skips and times.
     pub fn waiting(&self) -> Vec<Fault> {
-        self.0.with_dial(|dial| dial.waiting().collect())
+        self.0.see_dial(|dial| dial.waiting().collect())
     }
 
     /// How often what fired, by the names of [`Action::name`], and `flap` and `rolling_restart`. Acknowledgements
     /// count one by one. The counts never go down.
     pub fn fired(&self) -> BTreeMap<&'static str, u64> {
-        self.0.with_dial(|dial| dial.fired.counts())
+        self.0.see_dial(|dial| dial.fired.counts())
+    }
+}
+
+impl Turned for Faults {
+    type Fault = Fault;
+
+    fn add(&self, fault: Fault) -> Result<(), Error> {
+        self.add(fault)
+    }
+
+    fn set(&self, faults: Vec<Fault>) -> Result<(), Error> {
+        self.set(faults)
+    }
+
+    fn clear(&self) -> usize {
+        self.clear()
+    }
+
+    fn waiting(&self) -> Vec<Fault> {
+        self.waiting()
+    }
+
+    fn fired(&self) -> BTreeMap<&'static str, u64> {
+        self.fired()
+    }
+
+    fn bugginess(&self) -> Option<Bugginess> {
+        self.0.with_dial(|dial| dial.bugginess())
+    }
+
+    fn set_bugginess(&self, bugginess: &Bugginess) -> Result<(), Error> {
+        self.bugginess(bugginess)
     }
 }

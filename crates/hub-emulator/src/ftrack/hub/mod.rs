@@ -158,6 +158,11 @@ impl Hub {
         })
     }
 
+    /// The flaws, to be switched.
+    pub(super) fn defects(&self) -> Defects {
+        self.inner.lock().defects.clone()
+    }
+
     /// A new session id.
     pub(super) fn open_handshake(
         &self,

@@ -88,7 +88,12 @@ impl Hub {
         })
     }
 
-    /// Looks at the faults, or changes them.
+    /// Looks at the faults: no news to those who wait for something to change.
+    pub(in crate::ftrack) fn see_dial<T>(&self, see: impl FnOnce(&Dial) -> T) -> T {
+        see(&self.inner.lock().dial)
+    }
+
+    /// Changes the faults.
     pub(in crate::ftrack) fn with_dial<T>(&self, change: impl FnOnce(&mut Dial) -> T) -> T {
         self.change(|inner| {
             let result = change(&mut inner.dial);
@@ -145,8 +150,12 @@ impl Inner {
     pub(super) fn perform_quietly(&mut self, connection: ConnectionId, action: &Action) {
         let Some(link) = self.links.get(&connection) else { return };
         let (reads, writes) = action.rates();
-        reads.into_iter().for_each(|rate| link.valve.limit_reads(rate));
-        writes.into_iter().for_each(|rate| link.valve.limit_writes(rate));
+        if let Some(rate) = reads {
+            link.valve.limit_reads(rate);
+        }
+        if let Some(rate) = writes {
+            link.valve.limit_writes(rate);
+        }
         let goodbye = || Frame::from(Packet::Disconnect { endpoint: "" });
         let (last_word, ends) = match action {
             Action::Silent | Action::HalfOpen | Action::Reset | Action::Fin => {

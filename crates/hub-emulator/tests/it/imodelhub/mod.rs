@@ -1,7 +1,9 @@
 //! The iModelHub side. What needs no socket asks the emulator directly, with a paused clock.
 
 mod admin;
+mod defects;
 mod faults;
+mod more_faults;
 mod queues;
 mod replay;
 mod rest;
