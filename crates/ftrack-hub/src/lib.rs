@@ -31,11 +31,13 @@
 //! # }
 //! ```
 
+mod credentials;
 mod dialect;
 mod event_hub;
 mod server_url;
 mod session;
 
+pub use credentials::{CredentialProvider, Credentials};
 pub use dialect::topics;
 pub use event_hub::EventHub;
 pub use server_url::ServerUrl;

@@ -9,6 +9,7 @@ use transport_ws::dial::Dialer;
 use transport_ws::{Tls, WsTransport};
 
 use crate::EventHub;
+use crate::credentials::{CredentialProvider, KEY, Provided, USER};
 use crate::dialect::FtrackDialect;
 use crate::server_url::ServerUrl;
 
@@ -16,6 +17,8 @@ use crate::server_url::ServerUrl;
 const EVENT_NAME: &str = "ftrack.event";
 /// What a session calls itself unless told otherwise.
 const APPLICATION_ID: &str = "ftrack.api.rust";
+/// And to the server and the proxies on the way.
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// A session with an ftrack server.
 ///
@@ -44,6 +47,8 @@ pub struct SessionBuilder {
     server_url: String,
     user: String,
     key: Secret,
+    credentials: Option<Provided>,
+    user_agent: String,
     application_id: String,
     auto_connect: bool,
     headers: Vec<(String, Secret)>,
@@ -70,6 +75,8 @@ impl Session {
             server_url: server_url.into(),
             user: api_user.into(),
             key: api_key.into(),
+            credentials: None,
+            user_agent: AGENT.to_owned(),
             application_id: APPLICATION_ID.to_owned(),
             auto_connect: false,
             headers: Vec::new(),
@@ -136,6 +143,21 @@ impl SessionBuilder {
     /// `ftrack.api.rust`.
     pub fn application_id(mut self, id: impl Into<String>) -> Self {
         self.application_id = id.into();
+        self
+    }
+
+    /// Asks for user and key at every connect attempt, instead of using the ones given to
+    /// [`Session::builder`] (whose user still stands in the source of published events). A key that was replaced
+    /// meanwhile is used at the next attempt; a refused one is asked for anew once.
+    pub fn credentials(mut self, provider: impl CredentialProvider) -> Self {
+        self.credentials = Some(Provided::new(provider));
+        self
+    }
+
+    /// What this program calls itself to the server, in the `User-Agent` header. Default `ftrack-hub/` and its
+    /// version.
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = agent.into();
         self
     }
 
@@ -217,16 +239,19 @@ impl SessionBuilder {
         if self.user.trim().is_empty() {
             return Err(empty("user", "the name you log in with"));
         }
-        if self.key.expose().trim().is_empty() {
-            return Err(empty(
-                "key",
-                "see the system settings of your ftrack server, or your account's security page",
-            ));
-        }
         let mut transport = WsTransport::builder(url.endpoint().clone(), EVENT_NAME)
             .path_prefix(url.path_prefix())
-            .secret_header("ftrack-user", &self.user)
-            .secret_header("ftrack-api-key", self.key.expose());
+            .user_agent(&self.user_agent);
+        transport = match self.credentials {
+            Some(provided) => transport.credentials(provided),
+            None if self.key.expose().trim().is_empty() => {
+                let hint = "see the system settings of your ftrack server, or your account's security page";
+                return Err(empty("key", hint));
+            }
+            None => {
+                transport.secret_header(USER, &self.user).secret_header(KEY, self.key.expose())
+            }
+        };
         for (name, value) in &self.headers {
             transport = transport.header(name, value.expose());
         }

@@ -10,10 +10,10 @@ use crate::transport::WsError;
 
 const OP: &str = "connect";
 
-/// A handshake that failed.
-pub(crate) fn handshake(endpoint: &Endpoint, cause: HandshakeError) -> Error {
+/// A handshake that failed. `renews` says that there may be other credentials.
+pub(crate) fn handshake(endpoint: &Endpoint, cause: HandshakeError, renews: bool) -> Error {
     let (kind, retry) = match &cause {
-        HandshakeError::Unauthorized { .. } => (ErrorKind::Unauthenticated, Retry::Never),
+        HandshakeError::Unauthorized { .. } => (ErrorKind::Unauthenticated, refused(renews)),
         HandshakeError::InvalidRequest(_) => (ErrorKind::InvalidInput, Retry::Never),
         HandshakeError::Redirect { .. } => (ErrorKind::InvalidUrl, Retry::Never),
         HandshakeError::NotFound | HandshakeError::WrongProtocolVersion | HandshakeError::NoWebsocket => {
@@ -53,12 +53,17 @@ pub(crate) fn upgrade(endpoint: &Endpoint, cause: &WsError) -> Error {
     }
 }
 
+/// What to do about refused credentials.
+fn refused(renews: bool) -> Retry {
+    if renews { Retry::AfterReauth } else { Retry::Never }
+}
+
 /// A session that ended; `None` when the caller asked for it.
-pub(crate) fn closed(reason: CloseReason) -> Option<Error> {
+pub(crate) fn closed(reason: CloseReason, renews: bool) -> Option<Error> {
     let (kind, retry) = match reason {
         CloseReason::Local => return None,
         CloseReason::ServerError { reason: Some(Reason::Unauthorized), .. } => {
-            (ErrorKind::Unauthenticated, Retry::Never)
+            (ErrorKind::Unauthenticated, refused(renews))
         }
         CloseReason::ServerError { advice: Some(Advice::Reconnect), .. } => {
             (ErrorKind::Disconnected, Retry::Backoff)

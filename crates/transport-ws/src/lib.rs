@@ -14,6 +14,7 @@
 //! # Ok::<(), transport_ws::packet::DecodeError>(())
 //! ```
 
+mod credentials;
 pub mod dial;
 mod errors;
 pub mod handshake;
@@ -22,5 +23,6 @@ pub mod session;
 mod shell;
 mod transport;
 
+pub use credentials::{HandshakeCredentials, SecretHeaders};
 pub use dial::{Dialer, Endpoint, TcpDialer, Tls, TlsBackend};
 pub use transport::{WsTransport, WsTransportBuilder};

@@ -127,7 +127,7 @@ impl Shell {
                 }
                 Output::Closed(reason) => {
                     tracing::debug!(%reason, "websocket session over");
-                    if let Some(error) = errors::closed(reason) {
+                    if let Some(error) = errors::closed(reason, shared.renews) {
                         self.ready.push_back(Err(error));
                         self.phase = Phase::Over;
                     } else {

@@ -13,7 +13,7 @@ use event_core::transport::{
     LinkSender, NotSent, Transport,
 };
 use event_core::{Error, ErrorKind, Event, RawJson, Result, SubscriptionSpec};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use crate::credentials::{self, HandshakeCredentials};
 use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, TcpDialer};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
@@ -46,12 +47,18 @@ pub struct WsTransport {
     config: Arc<Config>,
 }
 
+const BUILD: &str = "build transport";
+/// What a transport calls itself unless told otherwise.
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 struct Config {
     endpoint: Endpoint,
     prefix: PathPrefix,
     event_name: String,
     /// Sent with the handshake only.
     secret_headers: HeaderMap,
+    /// The same, asked for at every attempt.
+    credentials: Option<Box<dyn HandshakeCredentials>>,
     /// Sent with the handshake and the websocket request.
     headers: HeaderMap,
     session: SessionConfig,
@@ -85,6 +92,7 @@ impl WsTransport {
             prefix: PathPrefix::default(),
             event_name: event_name.into(),
             secret_headers: HeaderMap::new(),
+            credentials: None,
             headers: HeaderMap::new(),
             session: SessionConfig::default(),
             dialer: Box::new(TcpDialer::default()),
@@ -106,20 +114,37 @@ impl WsTransportBuilder {
         self
     }
 
-    /// A header of the handshake that holds a credential. It is not sent with the websocket request.
+    /// A header of the handshake that holds a credential. It is not sent with the websocket request. When the
+    /// server refuses it, that is final.
     pub fn secret_header(mut self, name: &str, value: &str) -> Self {
-        if let Some((name, mut value)) = self.parse_header(name, value, ErrorKind::InvalidCredentials) {
-            value.set_sensitive(true);
-            self.config.secret_headers.append(name, value);
+        match credentials::parse(name, value, ErrorKind::InvalidCredentials, BUILD) {
+            Ok((name, value)) => _ = self.config.secret_headers.append(name, value),
+            Err(error) => self.fail(error),
         }
+        self
+    }
+
+    /// Asks for the credentials of the handshake at every attempt. When the server refuses them, the error advises
+    /// [`Retry::AfterReauth`](event_core::Retry::AfterReauth), and the attempt that follows asks for others.
+    pub fn credentials(mut self, credentials: impl HandshakeCredentials) -> Self {
+        self.config.credentials = Some(Box::new(credentials));
         self
     }
 
     /// A header of both requests, a cookie for instance. Its value is not shown in `Debug` or in logs either.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        if let Some((name, mut value)) = self.parse_header(name, value, ErrorKind::InvalidInput) {
-            value.set_sensitive(true);
-            self.config.headers.append(name, value);
+        match credentials::parse(name, value, ErrorKind::InvalidInput, BUILD) {
+            Ok((name, value)) => _ = self.config.headers.append(name, value),
+            Err(error) => self.fail(error),
+        }
+        self
+    }
+
+    /// What this program calls itself, in both requests. Default `transport-ws/` and its version.
+    pub fn user_agent(mut self, agent: &str) -> Self {
+        match credentials::parse(USER_AGENT.as_str(), agent, ErrorKind::InvalidInput, BUILD) {
+            Ok((name, value)) => _ = self.config.headers.insert(name, value),
+            Err(error) => self.fail(error),
         }
         self
     }
@@ -155,27 +180,12 @@ impl WsTransportBuilder {
     ///
     /// [`ErrorKind::InvalidCredentials`], [`ErrorKind::InvalidInput`] or [`ErrorKind::InvalidUrl`] for a header or
     /// prefix that cannot be sent.
-    pub fn build(self) -> Result<WsTransport> {
+    pub fn build(mut self) -> Result<WsTransport> {
+        self.config.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         match self.failure {
             Some(failure) => Err(failure),
             None => Ok(WsTransport { config: Arc::new(self.config) }),
         }
-    }
-
-    fn parse_header(
-        &mut self,
-        name: &str,
-        value: &str,
-        kind: ErrorKind,
-    ) -> Option<(HeaderName, HeaderValue)> {
-        let parsed = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
-        if parsed.is_none() {
-            // The value may be a secret: it is not shown.
-            let message =
-                format!("the header \"{}\" has characters that HTTP does not allow", name.escape_debug());
-            self.fail(Error::new(kind, "build transport", message));
-        }
-        parsed
     }
 
     fn fail(&mut self, error: Error) {
@@ -202,7 +212,7 @@ impl Transport for WsTransport {
 
     async fn connect(&self, attempt: Attempt) -> Result<Link> {
         let config = &self.config;
-        let handshake = config.handshake().await?;
+        let handshake = config.handshake(attempt.refused).await?;
         let websocket = config.websocket(&handshake).await?;
         let session = SessionConfig { ..config.session };
         let session = match handshake.heartbeat_timeout {
@@ -211,6 +221,7 @@ impl Transport for WsTransport {
         };
         let shared = Arc::new(Shared {
             event_name: config.event_name.clone(),
+            renews: config.credentials.is_some(),
             wire: Mutex::new(Wire {
                 session: Session::new(session, Instant::now().into_std()),
                 confirmers: HashMap::new(),
@@ -233,24 +244,28 @@ impl Transport for WsTransport {
 
 impl Config {
     /// The HTTP exchange that gives a session id.
-    async fn handshake(&self) -> Result<Handshake> {
+    async fn handshake(&self, refused: bool) -> Result<Handshake> {
         let mut headers = self.headers.clone();
         headers.extend(self.secret_headers.clone());
+        if let Some(credentials) = &self.credentials {
+            headers.extend(credentials.headers(refused).await?.into_map());
+        }
+        let failed = |cause| errors::handshake(&self.endpoint, cause, self.credentials.is_some());
         let request = Request::new(self.endpoint.authority()).prefix(self.prefix.clone()).headers(headers);
-        let bytes = request.to_bytes().map_err(|cause| errors::handshake(&self.endpoint, cause))?;
+        let bytes = request.to_bytes().map_err(failed)?;
         let mut io = self.dialer.dial(&self.endpoint).await?;
         let response = exchange(&mut io, &bytes).await.map_err(|failure| match failure {
             Exchange::Io(cause) => {
                 let message = format!("{} broke off during the handshake: {cause}", self.endpoint);
                 Error::new(ErrorKind::Unreachable, "connect", message).with_source(cause)
             }
-            Exchange::Answer(cause) => errors::handshake(&self.endpoint, cause),
+            Exchange::Answer(cause) => failed(cause),
         })?;
         Handshake::from_response(&response)
             .and_then(|handshake| {
                 if handshake.supports_websocket() { Ok(handshake) } else { Err(HandshakeError::NoWebsocket) }
             })
-            .map_err(|cause| errors::handshake(&self.endpoint, cause))
+            .map_err(failed)
     }
 
     /// The websocket of a session.
@@ -298,6 +313,8 @@ async fn exchange(io: &mut BoxedIo, request: &[u8]) -> Result<crate::handshake::
 /// What the two halves of a link share.
 pub(crate) struct Shared {
     pub(crate) event_name: String,
+    /// Other credentials can be asked for when these are refused.
+    pub(crate) renews: bool,
     pub(crate) wire: Mutex<Wire>,
     /// Told when there may be room in the window, when everything is flushed, and at the end.
     pub(crate) changed: Notify,
