@@ -5,13 +5,14 @@
 mod metadata;
 mod runner;
 mod steps;
+mod tools;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
-use runner::Context;
+use runner::{Context, Outcome};
 use steps::Step;
 
 /// Checks of the event SDK, one step at a time or all of them.
@@ -41,10 +42,18 @@ fn selected(what: &[String]) -> Vec<&'static Step> {
 }
 
 fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((tool, args)) = tools::asked(&args) {
+        return run_tool(tool, args);
+    }
     let cli = Cli::parse();
     if cli.what.iter().any(|word| word == "list") {
         for step in steps::STEPS {
             println!("{:<12}{}", step.name, step.about);
+        }
+        println!("\nwith arguments of their own:");
+        for tool in tools::TOOLS {
+            println!("{:<12}{}", tool.name, tool.about);
         }
         return ExitCode::SUCCESS;
     }
@@ -57,6 +66,17 @@ fn main() -> ExitCode {
         }
     };
     runner::run_steps(&context, &selected(&cli.what), cli.fail_fast)
+}
+
+fn run_tool(tool: &tools::Tool, args: &[String]) -> ExitCode {
+    let outcome = Context::new(false, false).map(|context| (tool.run)(&context, args));
+    match outcome {
+        Ok(Outcome::Passed(_)) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed(reason) | Outcome::Skipped(reason)) | Err(reason) => {
+            println!("{}: {reason}", tool.name);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]

@@ -248,9 +248,7 @@ impl SessionBuilder {
                 let hint = "see the system settings of your ftrack server, or your account's security page";
                 return Err(empty("key", hint));
             }
-            None => {
-                transport.secret_header(USER, &self.user).secret_header(KEY, self.key.expose())
-            }
+            None => transport.secret_header(USER, &self.user).secret_header(KEY, self.key.expose()),
         };
         for (name, value) in &self.headers {
             transport = transport.header(name, value.expose());

@@ -24,7 +24,9 @@ pub fn body(data: &[u8]) {
     }
     match &message.body {
         Ok(json) if json.is_null() => assert!(event.raw_data().is_null()),
-        Ok(json) => assert_eq!(event.raw_data().value().map(event_core::RawJson::as_str), Some(json.as_str())),
+        Ok(json) => {
+            assert_eq!(event.raw_data().value().map(event_core::RawJson::as_str), Some(json.as_str()));
+        }
         Err(_) => assert!(event.raw_data().is_null() && event.extra("problem").is_some()),
     }
     assert!(lock_duration(&message).is_none_or(|lasts| !lasts.is_zero()));

@@ -60,7 +60,8 @@ pub async fn differential(tools: &Tools, pairs: usize, seed: u64) -> Result<Clas
     while left > 0 {
         let count = left.min(BATCH);
         left -= count;
-        let cases: Vec<(String, Value)> = (0..count).map(|_| (random.expression(3), random.event())).collect();
+        let cases: Vec<(String, Value)> =
+            (0..count).map(|_| (random.expression(3), random.event())).collect();
         let answer = python.call("expressions", json!({"cases": cases})).await?;
         let results = answer["results"].as_array().cloned().unwrap_or_default();
         if results.len() != count {
@@ -123,9 +124,9 @@ fn parse_class(text: &str) -> Option<&'static str> {
         return Some("Python expands a tab inside quotes");
     }
     let lower = text.to_ascii_lowercase();
-    let not_dot = lower.match_indices("not.").any(|(at, _)| {
-        !lower[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
-    });
+    let not_dot = lower
+        .match_indices("not.")
+        .any(|(at, _)| !lower[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')));
     not_dot.then_some("Python reads \"not.x\" as \"not .x\"")
 }
 
@@ -241,16 +242,67 @@ impl Random {
 
     fn condition(&mut self) -> String {
         let field = self.of(&[
-            "topic", "id", "target", "sent", "source.id", "source.user.username", "data", "data.text", "data.n", "data.x",
-            "data.yes", "data.nothing", "data.list", "data.object", "data.object.deep", "data.list.0", "missing",
-            "data.missing.more", "not.x", "and", "data.", ".topic",
+            "topic",
+            "id",
+            "target",
+            "sent",
+            "source.id",
+            "source.user.username",
+            "data",
+            "data.text",
+            "data.n",
+            "data.x",
+            "data.yes",
+            "data.nothing",
+            "data.list",
+            "data.object",
+            "data.object.deep",
+            "data.list.0",
+            "missing",
+            "data.missing.more",
+            "not.x",
+            "and",
+            "data.",
+            ".topic",
         ]);
         let operator = self.of(&["=", "=", "=", "=", "!=", "!=", ">", "<", ">=", "<="]);
         let value = self.of(&[
-            "ftrack.update", "ftrack.*", "update*", "*", "**", "a", "ab", "abc", "abc*", "b*", "3", "3*", "1.5", "-2",
-            "true", "TRUE", "false", "null", "None", "1e3", "\"\"", "\"a b\"", "'ab'", "\"ftrack.*\"", "\"3\"",
-            "\"tab\there\"", "'quote\"inside'", "zz", "@+/-", "\"\u{e9}\u{1f600}\"", "id-1", "ann", "0", "",
-            "\"unclosed", "a:b",
+            "ftrack.update",
+            "ftrack.*",
+            "update*",
+            "*",
+            "**",
+            "a",
+            "ab",
+            "abc",
+            "abc*",
+            "b*",
+            "3",
+            "3*",
+            "1.5",
+            "-2",
+            "true",
+            "TRUE",
+            "false",
+            "null",
+            "None",
+            "1e3",
+            "\"\"",
+            "\"a b\"",
+            "'ab'",
+            "\"ftrack.*\"",
+            "\"3\"",
+            "\"tab\there\"",
+            "'quote\"inside'",
+            "zz",
+            "@+/-",
+            "\"\u{e9}\u{1f600}\"",
+            "id-1",
+            "ann",
+            "0",
+            "",
+            "\"unclosed",
+            "a:b",
         ]);
         let (before, after) = (self.of(&["", " "]), self.of(&["", " "]));
         format!("{field}{before}{operator}{after}{value}")

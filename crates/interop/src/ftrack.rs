@@ -129,10 +129,16 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ];
     let mut all = Vec::new();
     for lang in [Lang::Js, Lang::Python] {
-        all.push(plain(lang, "is_refused_with_wrong_credentials", move |stage| wrong_credentials(stage, lang)));
+        all.push(plain(lang, "is_refused_with_wrong_credentials", move |stage| {
+            wrong_credentials(stage, lang)
+        }));
         for (name, play) in &both {
             let play = *play;
-            all.push(plain(lang, name, move |stage| async move { play(Scene::set(&stage, lang).await?).await }));
+            all.push(plain(
+                lang,
+                name,
+                move |stage| async move { play(Scene::set(&stage, lang).await?).await },
+            ));
         }
     }
     let python: Vec<(&str, Play)> = list![
@@ -149,18 +155,18 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     }
     for (asks, answers) in [(Lang::Js, Lang::Python), (Lang::Python, Lang::Js)] {
         let name = format!("asks_{}_through_the_emulator", answers.name());
-        all.push(Scenario::new(Direction::EmulatorServes, asks.name(), Needs::Both, name, move |stage| async move {
-            across(stage, asks, answers).await
-        }));
+        all.push(Scenario::new(
+            Direction::EmulatorServes,
+            asks.name(),
+            Needs::Both,
+            name,
+            move |stage| async move { across(stage, asks, answers).await },
+        ));
     }
     all
 }
 
-fn plain<F>(
-    lang: Lang,
-    name: &str,
-    play: impl Fn(Stage) -> F + Send + Sync + 'static,
-) -> Scenario
+fn plain<F>(lang: Lang, name: &str, play: impl Fn(Stage) -> F + Send + Sync + 'static) -> Scenario
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
@@ -180,11 +186,13 @@ async fn wrong_credentials(stage: Stage, lang: Lang) -> Result<(), Failure> {
         }
         Lang::Python => {
             let error = theirs.refused("connect", args).await?;
-            ensure(error == "EventHubConnectionError", || format!("{error} instead of EventHubConnectionError"))?;
+            ensure(error == "EventHubConnectionError", || {
+                format!("{error} instead of EventHubConnectionError")
+            })?;
         }
     }
-    let state = emulator.state();
-    ensure(state.stats.handshakes_unauthorized >= 1 && state.connections == 0, || format!("{state:?}"))
+    let seen = emulator.state();
+    ensure(seen.stats.handshakes_unauthorized >= 1 && seen.connections == 0, || format!("{seen:?}"))
 }
 
 async fn receives_a_plain_topic_and_no_other(scene: Scene) -> Result<(), Failure> {
@@ -224,12 +232,20 @@ async fn its_events_reach_us_with_their_envelope(scene: Scene) -> Result<(), Fai
     ensure(*event.data_value() == json!({"n": 7}), || format!("{event:?}"))?;
     // The Python client does not say.
     let id = published["id"].as_str();
-    ensure(id.is_none() || event.id().map(|id| id.as_str()) == id, || format!("{published} {event:?}"))?;
+    ensure(id.is_none() || event.id().map(event_core::EventId::as_str) == id, || {
+        format!("{published} {event:?}")
+    })?;
     ensure(event.source_id().is_some(), || format!("no source: {event:?}"))?;
-    let whole: Value = serde_json::from_slice(&event.to_json()).map_err(|error| Failure::new(error.to_string()))?;
+    let whole: Value =
+        serde_json::from_slice(&event.to_json()).map_err(|error| Failure::new(error.to_string()))?;
     let known = ["topic", "data", "target", "inReplyToEvent", "id", "source", "sent"];
-    let strange: Vec<&String> =
-        whole.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| !known.contains(&key.as_str())).collect();
+    let strange: Vec<&String> = whole
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key)
+        .filter(|key| !known.contains(&key.as_str()))
+        .collect();
     ensure(strange.is_empty(), || format!("unknown members {strange:?}"))
 }
 
@@ -249,7 +265,8 @@ async fn answers_our_request_by_returning_a_value(scene: Scene) -> Result<(), Fa
 async fn gets_our_answer(scene: Scene) -> Result<(), Failure> {
     let answer = |event: Event| async move { Json(json!({"answer": event.data_value()})) };
     scene.ours.event_hub().subscribe("topic=interop.ask").handle(answer).await?;
-    let got = scene.theirs.call("request", json!({"hub": "a", "topic": "interop.ask", "data": {"n": 3}})).await?;
+    let got =
+        scene.theirs.call("request", json!({"hub": "a", "topic": "interop.ask", "data": {"n": 3}})).await?;
     ensure(got["reply"]["data"] == json!({"answer": {"n": 3}}), || got.to_string())?;
     ensure(got["reply"]["topic"] == "ftrack.meta.reply", || got.to_string())
 }
@@ -353,9 +370,9 @@ async fn comes_back_after_a_restart_with_its_subscriptions(scene: Scene) -> Resu
     let Scene { emulator, theirs, ours, .. } = scene;
     let before = emulator.stats();
     emulator.restart().await?;
-    within(emulator.wait_for(|state| {
-        state.connections >= 2 && state.stats.subscribed >= before.subscribed + 3
-    }))
+    within(
+        emulator.wait_for(|state| state.connections >= 2 && state.stats.subscribed >= before.subscribed + 3),
+    )
     .await?;
     ours.event_hub().publish(Event::new("interop.back", &json!(1))?).await?;
     theirs.event_on("interop.back").await.map(drop)
@@ -373,7 +390,10 @@ async fn publishes_of_the_time_away_arrive(scene: Scene) -> Result<(), Failure> 
     }
     ensure(down["connected"] == false, || "it does not notice that the server is away".to_owned())?;
     for n in 0..3 {
-        scene.theirs.call("publish_later", json!({"hub": "a", "topic": "interop.queued", "data": {"n": n}})).await?;
+        scene
+            .theirs
+            .call("publish_later", json!({"hub": "a", "topic": "interop.queued", "data": {"n": n}}))
+            .await?;
     }
     // Ours has to be there before they are: what nobody subscribes to is lost.
     scene.emulator.restart().await?;
@@ -390,9 +410,11 @@ async fn comes_back_after_being_cut_off(scene: Scene) -> Result<(), Failure> {
     scene.they_subscribe(json!({"expression": "topic=interop.cut"})).await?;
     let before = scene.emulator.stats();
     scene.emulator.cut_all();
-    within(scene.emulator.wait_for(|state| {
-        state.connections >= 2 && state.stats.subscribed >= before.subscribed + 3
-    }))
+    within(
+        scene
+            .emulator
+            .wait_for(|state| state.connections >= 2 && state.stats.subscribed >= before.subscribed + 3),
+    )
     .await?;
     scene.we_publish("interop.cut", &json!(1)).await?;
     scene.theirs.event_on("interop.cut").await.map(drop)
@@ -447,7 +469,8 @@ async fn leaves_politely(scene: Scene) -> Result<(), Failure> {
 }
 
 async fn subscribes_by_a_full_expression(scene: Scene) -> Result<(), Failure> {
-    let expression = "topic=interop.full and (data.kind=shot or not data.kind=task) and source.user.username!=bob";
+    let expression =
+        "topic=interop.full and (data.kind=shot or not data.kind=task) and source.user.username!=bob";
     scene.they_subscribe(json!({"expression": expression})).await?;
     for kind in ["task", "shot", "asset"] {
         scene.we_publish("interop.full", &json!({"kind": kind})).await?;
@@ -461,7 +484,10 @@ async fn subscribes_by_a_full_expression(scene: Scene) -> Result<(), Failure> {
 
 async fn has_its_packets_acknowledged(scene: Scene) -> Result<(), Failure> {
     scene.they_subscribe(json!({"expression": "topic=interop.acked"})).await?;
-    scene.theirs.call("publish_many", json!({"hub": "a", "topic": "interop.acked", "data": {}, "count": 20})).await?;
+    scene
+        .theirs
+        .call("publish_many", json!({"hub": "a", "topic": "interop.acked", "data": {}, "count": 20}))
+        .await?;
     for _ in 0..20 {
         scene.theirs.event_on("interop.acked").await?;
     }
@@ -479,7 +505,9 @@ async fn publishes_locally(scene: Scene) -> Result<(), Failure> {
 async fn stops_an_event_by_priority(scene: Scene) -> Result<(), Failure> {
     scene.they_subscribe(json!({"expression": "topic=interop.stop", "id": "late", "priority": 200})).await?;
     scene
-        .they_subscribe(json!({"expression": "topic=interop.stop", "id": "early", "priority": 10, "stop": true}))
+        .they_subscribe(
+            json!({"expression": "topic=interop.stop", "id": "early", "priority": 10, "stop": true}),
+        )
         .await?;
     scene.they_subscribe(json!({"expression": "topic=interop.marker"})).await?;
     scene.we_publish("interop.stop", &json!(1)).await?;
@@ -495,9 +523,11 @@ async fn is_put_out_by_a_disconnect_packet_and_returns(scene: Scene) -> Result<(
     scene.they_subscribe(json!({"expression": "topic=interop.out"})).await?;
     let before = scene.emulator.stats();
     scene.emulator.disconnect_all();
-    within(scene.emulator.wait_for(|state| {
-        state.connections >= 2 && state.stats.subscribed >= before.subscribed + 3
-    }))
+    within(
+        scene
+            .emulator
+            .wait_for(|state| state.connections >= 2 && state.stats.subscribed >= before.subscribed + 3),
+    )
     .await?;
     scene.we_publish("interop.out", &json!(1)).await?;
     scene.theirs.event_on("interop.out").await.map(drop)
@@ -508,7 +538,8 @@ async fn across(stage: Stage, asks: Lang, answers: Lang) -> Result<(), Failure> 
     scene.they_subscribe(json!({"expression": "topic=interop.across", "answer": "echo"})).await?;
     let asking = asks.start(&stage)?;
     connect(&asking, "a", &scene.emulator).await?;
-    let got = asking.call("request", json!({"hub": "a", "topic": "interop.across", "data": {"n": 1}})).await?;
+    let got =
+        asking.call("request", json!({"hub": "a", "topic": "interop.across", "data": {"n": 1}})).await?;
     ensure(got["reply"]["data"] == json!({"echo": {"n": 1}}), || got.to_string())?;
     // And on to us.
     let request = Event::new("interop.across", &json!({"n": 2}))?;

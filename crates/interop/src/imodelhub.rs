@@ -245,9 +245,10 @@ async fn is_told_of_an_unknown_subscription(scene: Scene) -> Result<(), Failure>
 
 async fn gets_global_events(scene: Scene) -> Result<(), Failure> {
     let place = scene.global(&["iModelCreatedEvent", "NamedVersionCreatedEvent"]).await?;
-    for (name, class) in
-        [("iModelCreatedEvent", "IModelCreatedEvent"), ("NamedVersionCreatedEvent", "NamedVersionCreatedEvent")]
-    {
+    for (name, class) in [
+        ("iModelCreatedEvent", "IModelCreatedEvent"),
+        ("NamedVersionCreatedEvent", "NamedVersionCreatedEvent"),
+    ] {
         scene.emulator.publish_global_event(name, None);
         let got = scene.call("global_get", place.clone()).await?;
         ensure(got["event"]["type"] == class, || format!("{got} instead of {class}"))?;

@@ -4,7 +4,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), interop::Failure> {
 //! let tools = interop::Tools::prepare().await?;
-//! let report = interop::run(&interop::scenarios(), tools, None).await;
+//! let report = interop::run(&interop::scenarios(), &tools).await;
 //! assert!(report.is_clean());
 //! # Ok(())
 //! # }
@@ -37,6 +37,8 @@ pub use socketio::{Burst, burst};
 
 /// How long one scenario may take.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// And with a defect, where failing is what is wanted.
+const PATIENCE_WITH_DEFECT: Duration = Duration::from_secs(6);
 /// Scenarios at a time.
 const SIDE_BY_SIDE: usize = 4;
 
@@ -170,7 +172,10 @@ pub struct Stage {
 
 impl Stage {
     /// An emulator as it is set up, with the defect of the run.
-    pub(crate) async fn emulator(&self, set_up: impl FnOnce(Builder) -> Builder) -> Result<Emulator, Failure> {
+    pub(crate) async fn emulator(
+        &self,
+        set_up: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Emulator, Failure> {
         let emulator = set_up(Emulator::builder()).start().await?;
         if let Some(defect) = self.defect {
             emulator.set_defect(defect, true);
@@ -189,14 +194,43 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 /// Plays scenarios, some at a time, each to its end or its deadline.
-pub async fn run(scenarios: &[Scenario], tools: Tools, defect: Option<Defect>) -> Report {
-    let stage = Stage { tools: Arc::new(tools), defect };
-    let played = futures_util::stream::iter(scenarios.iter().map(|scenario| play(scenario, stage.clone())));
-    Report::new(played.buffered(SIDE_BY_SIDE).collect().await)
+pub async fn run(scenarios: &[Scenario], tools: &Tools) -> Report {
+    let stage = Stage { tools: Arc::new(tools.clone()), defect: None };
+    let plays = scenarios.iter().map(|scenario| play(scenario, stage.clone(), PATIENCE));
+    Report::new(futures_util::stream::iter(plays).buffered(SIDE_BY_SIDE).collect().await)
+}
+
+/// Plays scenarios against an emulator with a defect, until so many have noticed it: their titles, and how many
+/// were played.
+pub async fn notice(
+    scenarios: &[Scenario],
+    tools: &Tools,
+    defect: Defect,
+    enough: usize,
+) -> (Vec<String>, usize) {
+    let stage = Stage { tools: Arc::new(tools.clone()), defect: Some(defect) };
+    let of_ftrack = matches!(
+        defect,
+        Defect::WrongReplyTarget | Defect::AckAfterConsequence | Defect::AckDropped | Defect::IdOnEvents
+    );
+    let judges = scenarios.iter().filter(|scenario| {
+        scenario.direction != Direction::ClientWorks && scenario.with.contains("ftrack") == of_ftrack
+    });
+    let plays = judges.map(|scenario| play(scenario, stage.clone(), PATIENCE_WITH_DEFECT));
+    let mut plays = futures_util::stream::iter(plays).buffer_unordered(SIDE_BY_SIDE);
+    let (mut noticed, mut played) = (Vec::new(), 0);
+    while let Some(outcome) = plays.next().await {
+        played += 1;
+        noticed.extend(Report::new(vec![outcome]).failed());
+        if noticed.len() >= enough {
+            break;
+        }
+    }
+    (noticed, played)
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures how long a scenario takes")]
-async fn play(scenario: &Scenario, stage: Stage) -> Outcome {
+async fn play(scenario: &Scenario, stage: Stage, patience: Duration) -> Outcome {
     let began = std::time::Instant::now();
     let missing = match scenario.needs {
         Needs::Nothing => None,
@@ -207,8 +241,8 @@ async fn play(scenario: &Scenario, stage: Stage) -> Outcome {
     if let Some(missing) = missing {
         return Outcome::skipped(scenario, missing.clone());
     }
-    let ended = tokio::time::timeout(PATIENCE, (scenario.play)(stage)).await;
+    let ended = tokio::time::timeout(patience, (scenario.play)(stage)).await;
     let result =
-        ended.unwrap_or_else(|_| Err(Failure::new(format!("not done within {PATIENCE:?}; it was ended"))));
+        ended.unwrap_or_else(|_| Err(Failure::new(format!("not done within {patience:?}; it was ended"))));
     Outcome::played(scenario, result, began.elapsed())
 }

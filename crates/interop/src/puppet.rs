@@ -55,8 +55,10 @@ impl Puppet {
     ///
     /// When it does not start.
     pub fn start(name: &'static str, mut command: Command) -> Result<Self, Failure> {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| Failure::new(format!("{name} does not start: {error}")))?;
+        let command =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child =
+            command.spawn().map_err(|error| Failure::new(format!("{name} does not start: {error}")))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {

@@ -111,12 +111,13 @@ impl fmt::Display for Report {
 }
 
 /// Which scenarios caught which defect.
-pub fn defects_table(caught: &[(Defect, Vec<String>)]) -> String {
-    let mut table = format!("{:<24} {:>9}  by, for example\n", "defect", "caught by");
-    for (defect, by) in caught {
+pub fn defects_table(caught: &[(Defect, Vec<String>, usize)]) -> String {
+    let mut table = format!("{:<24} {:>6}  noticed by\n", "defect", "played");
+    for (defect, by, played) in caught {
         let name = format!("{defect:?}");
-        let example = by.first().map_or("NOBODY", String::as_str);
-        let _ = writeln!(table, "{name:<24} {:>9}  {example}", by.len());
+        let by =
+            if by.is_empty() { "NOBODY".to_owned() } else { by.join("\n                                 ") };
+        let _ = writeln!(table, "{name:<24} {played:>6}  {by}");
     }
     table
 }

@@ -134,7 +134,8 @@ async fn carries_several_replies(scene: Scene) -> Result<(), Failure> {
 }
 
 async fn forgets_what_we_unsubscribe(scene: Scene) -> Result<(), Failure> {
-    let subscription = scene.ours.event_hub().subscribe("topic=real.left").handle(async |_: Event| {}).await?;
+    let subscription =
+        scene.ours.event_hub().subscribe("topic=real.left").handle(async |_: Event| {}).await?;
     let before = scene.state().await?["subscriptions"].as_u64().unwrap_or_default();
     subscription.unsubscribe().await?;
     let after = scene.state().await?["subscriptions"].as_u64().unwrap_or_default();
@@ -150,7 +151,10 @@ async fn carries_unicode_and_a_megabyte(scene: Scene) -> Result<(), Failure> {
 }
 
 /// Waits until the hub was connected anew, with a gap told.
-async fn returns(scene: &Scene, trouble: impl Future<Output = Result<Value, Failure>>) -> Result<(), Failure> {
+async fn returns(
+    scene: &Scene,
+    trouble: impl Future<Output = Result<Value, Failure>>,
+) -> Result<(), Failure> {
     let mut lifecycle = scene.ours.event_hub().lifecycle();
     trouble.await?;
     let mut gap = false;
@@ -257,10 +261,13 @@ async fn publish_burst(scene: &Scene, count: u64) -> Result<Burst, Failure> {
     let began = std::time::Instant::now();
     let filling = "x".repeat(1_200);
     let hub = scene.ours.event_hub();
-    let publishes = futures_util::stream::iter(0..count).map(|n| {
-        let event = Event::new("real.burst", &json!({"n": n, "filling": filling}));
-        async move { Ok::<_, Failure>(hub.publish(event?).timeout(Duration::from_secs(120)).into_future().await?) }
-    });
+    let publishes =
+        futures_util::stream::iter(0..count).map(|n| {
+            let event = Event::new("real.burst", &json!({"n": n, "filling": filling}));
+            async move {
+                Ok::<_, Failure>(hub.publish(event?).timeout(Duration::from_secs(120)).into_future().await?)
+            }
+        });
     let receipts: Vec<_> = publishes.buffered(256).collect().await;
     let took = began.elapsed();
     let mut burst =

@@ -276,7 +276,9 @@ async fn link(
     use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
     use tokio_tungstenite::tungstenite::protocol::Role;
     let key = head.lines().find_map(|line| {
-        line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key")).map(|(_, key)| key)
+        line.split_once(": ")
+            .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))
+            .map(|(_, key)| key)
     });
     let accept = derive_accept_key(key.unwrap_or_default().as_bytes());
     let answer = format!(
@@ -315,18 +317,14 @@ fn recorded(topic: &str) -> Vec<Value> {
 
 /// Every member of an event with the type of its value.
 fn members(value: &Value, path: &str, out: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(object) => {
-            for (key, value) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                out.insert(path.clone());
-                // What a program puts into its own events is its own affair.
-                if path != "data" || object.contains_key("subscriber") || value.get("subscriber").is_some() {
-                    members(value, &path, out);
-                }
-            }
+    let Value::Object(object) = value else { return };
+    for (key, value) in object {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        out.insert(path.clone());
+        // What a program puts into its own events is its own affair.
+        if path != "data" || value.get("subscriber").is_some() {
+            members(value, &path, out);
         }
-        _ => {}
     }
 }
 
@@ -345,13 +343,13 @@ fn alike(ours: &Value, theirs: &Value) -> Result<(), Failure> {
     ensure(ours["topic"] == theirs["topic"], || format!("topic {} and {}", ours["topic"], theirs["topic"]))
 }
 
-async fn our_session(url: &str) -> Result<Session, Failure> {
+fn our_session(url: &str) -> Result<Session, Failure> {
     Ok(Session::builder(url, "a@example.com", "key-a").build()?)
 }
 
 async fn our_frames() -> Result<(), Failure> {
     let mut script = Script::start().await?;
-    let session = our_session(&script.url).await?;
+    let session = our_session(&script.url)?;
     let hub = session.event_hub().clone();
     let connecting = tokio::spawn({
         let hub = hub.clone();
@@ -359,13 +357,19 @@ async fn our_frames() -> Result<(), Failure> {
     });
     let (_, handshake) = script.next().await?;
     let head = handshake.to_ascii_lowercase();
-    for wanted in ["get /socket.io/1/ http/1.1\r\n", "\r\nftrack-user: a@example.com\r\n", "\r\nftrack-api-key: key-a\r\n"] {
+    for wanted in [
+        "get /socket.io/1/ http/1.1\r\n",
+        "\r\nftrack-user: a@example.com\r\n",
+        "\r\nftrack-api-key: key-a\r\n",
+    ] {
         ensure(head.contains(wanted), || format!("the handshake has no {wanted:?}: {handshake}"))?;
     }
     let (_, upgrade) = script.next().await?;
     let head = upgrade.to_ascii_lowercase();
     ensure(head.starts_with("get /socket.io/1/websocket/hx5kwug6sbqugetd3oqc http/1.1"), || upgrade.clone())?;
-    ensure(!head.contains("ftrack-api-key") && !head.contains("key-a"), || "the key is on the websocket too".to_owned())?;
+    ensure(!head.contains("ftrack-api-key") && !head.contains("key-a"), || {
+        "the key is on the websocket too".to_owned()
+    })?;
     let subscribes = recorded("ftrack.meta.subscribe");
     // The inbox first, as the recorded client does.
     let (_, inbox) = script.event().await?;
@@ -384,7 +388,8 @@ async fn our_frames() -> Result<(), Failure> {
 
     let published = recorded("lab.story");
     let data = published[0]["data"].clone();
-    let publishing = tokio::spawn(std::future::IntoFuture::into_future(hub.publish(Event::new("lab.story", &data)?)));
+    let publishing =
+        tokio::spawn(std::future::IntoFuture::into_future(hub.publish(Event::new("lab.story", &data)?)));
     let (_, publish) = script.event().await?;
     alike(&publish, &published[0])?;
     ensure(publish["data"] == data && publish["target"] == published[0]["target"], || publish.to_string())?;
@@ -412,7 +417,7 @@ async fn our_frames() -> Result<(), Failure> {
 
 async fn their_frames() -> Result<(), Failure> {
     let mut script = Script::start().await?;
-    let session = our_session(&script.url).await?;
+    let session = our_session(&script.url)?;
     let hub = session.event_hub().clone();
     let connecting = tokio::spawn({
         let hub = hub.clone();

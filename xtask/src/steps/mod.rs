@@ -6,6 +6,7 @@ mod doc;
 mod examples;
 mod fmt;
 mod hygiene;
+pub(crate) mod interop;
 mod msrv;
 mod package;
 mod prepare;
@@ -38,6 +39,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "doc", about: "documentation, complete and with sound links", run: doc::run },
     Step { name: "package", about: "the published crates build from their packages", run: package::run },
     Step { name: "examples", about: "every example program, run to its end", run: examples::run },
+    Step {
+        name: "interop",
+        about: "official clients, a server we did not write and recorded sessions as judges",
+        run: interop::run,
+    },
     Step {
         name: "advisories",
         about: "known vulnerabilities of dependencies (needs the internet)",

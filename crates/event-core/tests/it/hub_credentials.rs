@@ -47,12 +47,8 @@ impl Transport for Door {
 
 fn door() -> (MemoryHub, Door) {
     let bus = MemoryHub::new();
-    let door = Door {
-        bus: bus.transport(),
-        changed: Arc::default(),
-        shut: Arc::default(),
-        knocks: Arc::default(),
-    };
+    let door =
+        Door { bus: bus.transport(), changed: Arc::default(), shut: Arc::default(), knocks: Arc::default() };
     (bus, door)
 }
 

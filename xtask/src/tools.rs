@@ -1,0 +1,43 @@
+//! Commands with arguments of their own, which go to the program that does the work: `cargo xtask interop --defects`.
+
+use crate::runner::{Context, Outcome};
+use crate::steps::interop;
+
+/// One command.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&Context, &[String]) -> Outcome,
+}
+
+/// Every command.
+pub(crate) const TOOLS: &[Tool] = &[Tool {
+    name: "interop",
+    about: "the step of this name, with its options: --require, --only TEXT, --defects, --burst N, --differential N",
+    run: interop::play,
+}];
+
+/// The command that the arguments begin with, if they give it any of its own.
+pub(crate) fn asked(args: &[String]) -> Option<(&'static Tool, &[String])> {
+    let (first, rest) = args.split_first()?;
+    let tool = TOOLS.iter().find(|tool| tool.name == first)?;
+    (!rest.is_empty()).then_some((tool, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked_name(args: &[&str]) -> Option<(&'static str, usize)> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        asked(&args).map(|(tool, rest)| (tool.name, rest.len()))
+    }
+
+    #[test]
+    fn a_command_with_arguments_of_its_own_gets_them() {
+        assert_eq!(asked_name(&["interop", "--defects", "--require"]), Some(("interop", 2)));
+        assert_eq!(asked_name(&["interop"]), None);
+        assert_eq!(asked_name(&["fmt", "--verbose"]), None);
+        assert_eq!(asked_name(&[]), None);
+    }
+}
