@@ -7,20 +7,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::subscription::{SubscriptionSpec, Target};
 use crate::transport::{
-    Acknowledgement, Attempt, Capabilities, Confirmation, Confirmer, Guarantee, Guarantees, Inbound, Link,
-    LinkInfo, LinkSender, NotSent, RawDelivery, Transport,
+    Acknowledgement, Attempt, Capabilities, Confirmation, Confirmer, Continuity, Flow, Guarantee, Guarantees,
+    Inbound, Link, LinkInfo, LinkSender, NotSent, RawDelivery, Transport,
 };
 use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 
 /// Deliveries that a link holds before it is cut as too slow.
 const LINK_BUFFER: usize = 4096;
-/// Events in flight on a link.
+/// Events in flight on a link, unless the capabilities say otherwise.
 const WINDOW: usize = 64;
 
 /// A bus. A clone is the same bus.
@@ -77,12 +77,24 @@ impl MemoryHub {
             reply: true,
             server_filter: true,
             guarantees: Guarantees::only(Guarantee::AtMostOnce),
+            window: Some(WINDOW),
             ..Capabilities::default()
         })
     }
 
-    /// A bus that can do this much; the rest it answers with [`ErrorKind::Unsupported`].
+    /// A bus that can do this much; the rest it answers with [`ErrorKind::Unsupported`]. Credit, locks and settlement
+    /// it has not, whatever is asked for: it pushes, at most once.
+    #[expect(clippy::needless_pass_by_value, reason = "capabilities are made for the bus")]
     pub fn with_capabilities(capabilities: Capabilities) -> Self {
+        let capabilities = Capabilities {
+            flow: Flow::Push,
+            guarantees: Guarantees::only(Guarantee::AtMostOnce),
+            continuity: Continuity::None,
+            nack: false,
+            extend_lock: false,
+            window: capabilities.publish.then(|| capabilities.window.unwrap_or(WINDOW).max(1)),
+            ..capabilities
+        };
         Self { bus: Arc::new(Bus { capabilities, state: Mutex::default(), roomy: Notify::new() }) }
     }
 
@@ -213,7 +225,8 @@ impl Transport for MemoryTransport {
         let rx = stream::unfold(reader, |(mut arriving, detach)| async move {
             let item = arriving.recv().await?;
             Some((item, (arriving, detach)))
-        });
+        })
+        .fuse();
         Ok(Link {
             info: LinkInfo::ready("memory"),
             tx: Box::new(MemorySender { bus: Arc::clone(&self.bus), number, _detach: detach }),
@@ -243,7 +256,17 @@ struct MemorySender {
     _detach: Arc<Detach>,
 }
 
+impl Bus {
+    fn window(&self) -> usize {
+        self.capabilities.window.unwrap_or(WINDOW)
+    }
+}
+
 impl MemorySender {
+    fn in_flight(&self, state: &State) -> usize {
+        state.held.iter().filter(|(link, _)| *link == self.number).count()
+    }
+
     fn with_link<R>(&self, op: &'static str, change: impl FnOnce(&mut Attached) -> R) -> Result<R> {
         match self.bus.state.lock().links.get_mut(&self.number) {
             Some(link) => Ok(change(link)),
@@ -260,11 +283,16 @@ impl LinkSender for MemorySender {
             return Err(NotSent::new(event, error));
         }
         let mut state = self.bus.state.lock();
-        if !state.links.contains_key(&self.number) {
+        if state.links.get(&self.number).is_none_or(|link| link.deliveries.is_closed()) {
             let error = Error::new(ErrorKind::NotConnected, "publish", "the bus cut the link");
             return Err(NotSent::new(event, error));
         }
-        if state.held.iter().filter(|(link, _)| *link == self.number).count() >= WINDOW {
+        if self.bus.capabilities.max_payload.is_some_and(|most| event.to_json().len() > most) {
+            let error =
+                Error::new(ErrorKind::TooLarge, "publish", "the event is larger than this bus carries");
+            return Err(NotSent::new(event, error));
+        }
+        if self.in_flight(&state) >= self.bus.window() {
             let error = Error::new(ErrorKind::Full, "publish", "too many events are not acknowledged yet");
             return Err(NotSent::new(event, error));
         }
@@ -290,7 +318,7 @@ impl LinkSender for MemorySender {
         roomy.as_mut().enable();
         let full = {
             let state = self.bus.state.lock();
-            state.held.iter().filter(|(link, _)| *link == self.number).count() >= WINDOW
+            self.in_flight(&state) >= self.bus.window()
         };
         if full {
             roomy.await;
@@ -298,6 +326,10 @@ impl LinkSender for MemorySender {
     }
 
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
+        if !self.bus.capabilities.guarantees.contains(spec.require) {
+            let message = format!("this bus does not deliver {:?}", spec.require);
+            return Err(Error::new(ErrorKind::Unsupported, "subscribe", message));
+        }
         self.with_link("subscribe", |link| {
             link.filtered = true;
             link.specs.insert(spec.id.clone(), spec.clone());
@@ -315,7 +347,9 @@ impl LinkSender for MemorySender {
     }
 
     async fn close(&self) {
-        self.bus.state.lock().links.remove(&self.number);
+        let mut state = self.bus.state.lock();
+        state.links.remove(&self.number);
+        state.held.retain(|(link, _)| *link != self.number);
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn heal<T: Transport + ?Sized>(
     if let Some(link) = first {
         healer.adopt(link);
     }
-    Box::pin(stream::unfold(healer, Healer::step))
+    Box::pin(stream::unfold(healer, Healer::step).fuse())
 }
 
 struct Healer<T: ?Sized> {

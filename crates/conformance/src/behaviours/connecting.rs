@@ -1,0 +1,66 @@
+//! One attempt, one link, constant capabilities.
+#![expect(clippy::disallowed_methods, reason = "it measures how long an attempt takes")]
+
+use event_core::transport::Attempt;
+
+use super::offered;
+use crate::rig::{Rig, event, within};
+use crate::subject::Bench;
+use crate::verdict::{Verdict, ensure};
+
+pub(crate) async fn names_its_peer(bench: Bench) -> Verdict {
+    let transport = bench.transport();
+    for _ in 0..2 {
+        let link = within("connect", transport.connect(Attempt::first())).await??;
+        ensure!(!link.info.peer.is_empty(), "the link does not say to whom it is");
+        ensure!(!transport.name().is_empty(), "the transport has no name");
+    }
+    Ok(())
+}
+
+pub(crate) async fn one_attempt(bench: Bench) -> Verdict {
+    bench.refuse_connections(true).await?;
+    let before = bench.attempts()?;
+    let started = tokio::time::Instant::now();
+    let refused = within("a refused attempt", bench.transport().connect(Attempt::first())).await?;
+    ensure!(refused.is_err(), "a refused attempt gives a link");
+    let made = bench.attempts()? - before;
+    ensure!(made == 1, "one call made {made} attempts");
+    if crate::judge::is_paused() {
+        let paused = started.elapsed();
+        ensure!(paused.is_zero(), "the attempt paused for {paused:?}");
+    }
+    bench.refuse_connections(false).await?;
+    Rig::open(&bench).await.map(drop)
+}
+
+pub(crate) async fn constant(bench: Bench) -> Verdict {
+    let transport = bench.transport();
+    let (name, first) = (transport.name(), transport.capabilities());
+    for _ in 0..2 {
+        let mut rig = Rig::open(&bench).await?;
+        rig.subscribe("s", offered(&first), 1).await?;
+        bench.deliver(&event(1)?).await?;
+        rig.numbers(1).await?;
+        let now = transport.capabilities();
+        ensure!(now == first, "the capabilities were {first:?} and are {now:?}");
+        ensure!(transport.name() == name, "the name changed to {}", transport.name());
+    }
+    Ok(())
+}
+
+pub(crate) async fn independent(bench: Bench) -> Verdict {
+    let guarantee = offered(&bench.transport().capabilities());
+    let (mut one, mut other) = (Rig::open(&bench).await?, Rig::open(&bench).await?);
+    one.subscribe("one", guarantee, 2).await?;
+    other.subscribe("other", guarantee, 2).await?;
+    bench.deliver(&event(1)?).await?;
+    ensure!(one.numbers(1).await? == [1], "the first link gets something else");
+    ensure!(other.numbers(1).await? == [1], "the second link gets something else");
+    let tx = std::sync::Arc::clone(&one.tx);
+    one.during("close", tx.close()).await?;
+    drop((one, tx));
+    bench.deliver(&event(2)?).await?;
+    ensure!(other.numbers(1).await? == [2], "closing one link disturbs another");
+    Ok(())
+}

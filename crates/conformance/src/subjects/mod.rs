@@ -1,0 +1,39 @@
+//! The transports of this workspace, each with a hand on its service.
+
+mod longpoll;
+mod memory;
+mod ws;
+
+use std::time::Duration;
+
+use event_core::supervisor::{ReconnectPolicy, Supervised};
+
+use crate::subject::{Bench, Entry, Layered, Tool};
+use crate::verdict::Verdict;
+
+pub use longpoll::Queues;
+pub use memory::{Memory, able};
+pub use ws::Websocket;
+
+/// Every transport that is judged. A new one joins here, by one line.
+pub const TRANSPORTS: &[Entry] = &[
+    Entry::new("memory", || Box::pin(async { Ok(Memory::start(able())) })),
+    Entry::new("memory_limited", || Box::pin(async { Ok(Memory::start(memory::limited())) })),
+    Entry::new("memory_read_only", || Box::pin(async { Ok(Memory::start(memory::read_only())) })),
+    Entry::new("supervised_memory", || Box::pin(async { Ok(supervised(Memory::start(able()))) })),
+    Entry::new("ws", || Box::pin(Websocket::start())).in_real_time(),
+    Entry::new("longpoll", || Box::pin(Queues::start())).without(&[Tool::RefuseConnections]),
+    Entry::new("supervised_longpoll", || Box::pin(supervised_queues())).without(&[Tool::RefuseConnections]),
+];
+
+/// A subject's transport inside [`Supervised`], with short pauses.
+pub fn supervised(inner: Bench) -> Bench {
+    let mut policy = ReconnectPolicy::default();
+    policy.first = Duration::from_millis(5);
+    policy.max = Duration::from_millis(20);
+    Layered::wrap(inner, |transport| Supervised::new(transport, policy))
+}
+
+async fn supervised_queues() -> Verdict<Bench> {
+    Ok(supervised(Queues::start().await?))
+}

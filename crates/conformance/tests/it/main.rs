@@ -1,0 +1,31 @@
+//! Every transport, judged by every behaviour: one test for each pair, named `transport::behaviour`. Then transports
+//! that lie, each of which must be noticed.
+#![expect(clippy::print_stderr, reason = "a test harness says what it could not judge")]
+
+mod lies;
+
+use conformance::subjects::TRANSPORTS;
+use conformance::{BEHAVIOURS, Judgement, judge};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut trials = Vec::new();
+    for entry in TRANSPORTS {
+        for behaviour in BEHAVIOURS {
+            let name = format!("{}::{}", entry.name, behaviour.name);
+            trials.push(Trial::test(name, move || match judge(entry, behaviour) {
+                Ok(Judgement::NotJudged(tool)) => {
+                    eprintln!("not judged: the service cannot {tool}");
+                    Ok(())
+                }
+                Ok(_) => Ok(()),
+                Err(broken) => Err(Failed::from(broken.to_string())),
+            }));
+        }
+    }
+    for (entry, by) in lies::LIES {
+        let name = format!("lies::{}_is_noticed", entry.name);
+        trials.push(Trial::test(name, move || lies::noticed(entry, by).map_err(Failed::from)));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
