@@ -1,0 +1,3 @@
+//! Tests of the fault suite.
+
+mod ledger;
