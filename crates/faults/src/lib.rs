@@ -1,5 +1,24 @@
-//! The deterministic fault suite: so far its [`Ledger`], which compares what was acknowledged with what was seen.
+//! The faults that the SDK survives, each with its figures.
+//!
+//! [`FAULTS`] is the table: what goes wrong, what must hold, and a scene that makes it go wrong and looks. A scene with
+//! [`Clock::Paused`] runs on one thread, in memory, in tokio's paused time, so a seed gives the same run every time; one
+//! with [`Clock::Real`] needs sockets or the machine's memory and says so. [`Ledger`] compares what was acknowledged
+//! with what was seen.
+//!
+//! ```
+//! let fault = faults::FAULTS.iter().find(|fault| fault.id == "F3").unwrap();
+//! let figures = fault.run(faults::Run::small(1)).unwrap();
+//! assert!(!figures.is_empty());
+//! ```
 
+mod fault;
+mod figures;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
+mod scenes;
 
+pub use fault::{Clock, Fault, Playing, Run, Size};
+pub use figures::{Broken, Figures, ensure};
 pub use ledger::{Ledger, Verdict};
+pub use scenes::FAULTS;

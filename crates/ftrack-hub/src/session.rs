@@ -209,7 +209,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Pauses between connection attempts. Default: up to 0.5 s first, doubling up to 30 s, at random.
+    /// Pauses between connection attempts. Default: up to 0.5 s first, doubling up to 60 s, at random.
     pub fn reconnect(mut self, policy: ReconnectPolicy) -> Self {
         self.reconnect = Some(policy);
         self

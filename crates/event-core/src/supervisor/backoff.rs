@@ -20,7 +20,7 @@ pub enum Jitter {
 pub struct ReconnectPolicy {
     /// The longest first pause. Default 500 ms.
     pub first: Duration,
-    /// The longest pause of all. Default 30 s.
+    /// The longest pause of all. Default 60 s.
     pub max: Duration,
     /// How long a link must have held before the pauses start anew. Default 60 s.
     pub stable_after: Duration,
@@ -34,7 +34,7 @@ impl Default for ReconnectPolicy {
     fn default() -> Self {
         Self {
             first: Duration::from_millis(500),
-            max: Duration::from_secs(30),
+            max: Duration::from_secs(60),
             stable_after: Duration::from_secs(60),
             attempt_timeout: Duration::from_secs(30),
             jitter: Jitter::Random,
@@ -103,9 +103,9 @@ mod tests {
     fn limits_double_up_to_the_cap_and_reset_only_after_a_good_minute() {
         let mut backoff = Backoff::new(ReconnectPolicy::default());
         let limits: Vec<u128> = (0..9).map(|_| backoff.share(1.0).as_millis()).collect();
-        assert_eq!(limits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(limits, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
         backoff.held(Duration::from_secs(59), 0);
-        assert_eq!(backoff.share(1.0).as_secs(), 30);
+        assert_eq!(backoff.share(1.0).as_secs(), 60);
         backoff.held(Duration::from_secs(60), 0);
         assert_eq!(backoff.share(0.5).as_millis(), 250);
     }
@@ -133,7 +133,7 @@ mod tests {
         };
         assert_eq!(pauses(7), pauses(7));
         assert_ne!(pauses(7), pauses(8));
-        assert!(pauses(7).iter().all(|pause| *pause <= Duration::from_secs(30)));
+        assert!(pauses(7).iter().all(|pause| *pause <= Duration::from_secs(60)));
         assert!(pauses(7)[10..].windows(2).any(|pair| pair[0] != pair[1]));
     }
 }

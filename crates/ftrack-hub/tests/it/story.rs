@@ -62,7 +62,7 @@ const ALLOWED: &[Allowed] = &[
     (
         "header user-agent",
         &[PYTHON, JAVASCRIPT],
-        "none is sent; a caller who needs one sets it with `header`",
+        "said on both requests, so that a proxy's log tells who connects; `user_agent` sets it",
     ),
     ("packet", &[PYTHON], "`2::` is the documented form, and the JavaScript client's; servers take both"),
     ("packet id", &[JAVASCRIPT], "without a number there is no acknowledgement; the Python client's form"),

@@ -21,7 +21,7 @@ pub struct PollConfig {
     pub margin: Duration,
     /// How long an authorization may take. Default 60 s.
     pub authorize_timeout: Duration,
-    /// The pauses after failures: `first` and `max` of it. Default 500 ms, doubling up to 30 s.
+    /// The pauses after failures: `first` and `max` of it. Default 500 ms, doubling up to 60 s.
     pub backoff: ReconnectPolicy,
     /// The longest wait that the service can ask for. Default 10 min.
     pub max_retry_after: Duration,

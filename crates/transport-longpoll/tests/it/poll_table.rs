@@ -130,7 +130,7 @@ fn failures_double_the_limit_of_the_pause_and_success_ends_that() {
         poller.handle_timeout(now, 1.0);
         poller.handle_authorized(now);
     }
-    assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
     poller.handle_message(now);
     poller.handle_authorized(now);
     said(&mut poller);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use faults::{Ledger, Verdict};
+use crate::{Ledger, Verdict};
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -1,0 +1,39 @@
+//! What the scenes share: services and clients in memory.
+
+use std::time::Duration;
+
+use ftrack_hub::{Session, SessionBuilder};
+use hub_emulator::{Builder, Emulator};
+
+use crate::figures::Broken;
+
+/// An emulator of both services that is reached in memory.
+pub(crate) async fn emulator(set_up: impl FnOnce(Builder) -> Builder) -> Result<Emulator, Broken> {
+    set_up(Emulator::builder().in_memory()).start().await.map_err(broken("start the emulator"))
+}
+
+/// A session with its ftrack side, not connected yet.
+pub(crate) fn session(
+    emulator: &Emulator,
+    user: &str,
+    set_up: impl FnOnce(SessionBuilder) -> SessionBuilder,
+) -> Result<Session, Broken> {
+    let builder = Session::builder(emulator.ftrack_url(), user, "any-key").dialer(emulator.ftrack_dialer());
+    set_up(builder).build().map_err(broken("build a session"))
+}
+
+/// The scene's time.
+#[expect(clippy::disallowed_methods, reason = "scenes measure time")]
+pub(crate) fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
+/// Lets so much time pass; in paused time, at once.
+pub(crate) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Turns an error of a step into what is broken.
+pub(crate) fn broken<E: std::fmt::Display>(step: &'static str) -> impl Fn(E) -> Broken {
+    move |error| Broken::new(format!("{step}: {error}"))
+}
