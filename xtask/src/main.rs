@@ -2,6 +2,7 @@
 //! names the steps it is made of, each of which also runs alone as `cargo xtask <step>`.
 #![expect(clippy::print_stdout, reason = "a command-line tool reports on standard output")]
 
+mod fuzz;
 mod metadata;
 mod runner;
 mod steps;
@@ -69,9 +70,16 @@ fn main() -> ExitCode {
 }
 
 fn run_tool(tool: &tools::Tool, args: &[String]) -> ExitCode {
-    let outcome = Context::new(false, false).map(|context| (tool.run)(&context, args));
+    let outcome = Context::new(false, false).map(|context| {
+        let outcome = (tool.run)(&context, args);
+        context.closing_lines().iter().for_each(|line| println!("{line}"));
+        outcome
+    });
     match outcome {
-        Ok(Outcome::Passed(_)) => ExitCode::SUCCESS,
+        Ok(Outcome::Passed(note)) => {
+            println!("{}: {note}", tool.name);
+            ExitCode::SUCCESS
+        }
         Ok(Outcome::Failed(reason) | Outcome::Skipped(reason)) | Err(reason) => {
             println!("{}: {reason}", tool.name);
             ExitCode::FAILURE

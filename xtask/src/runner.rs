@@ -115,6 +115,11 @@ impl Context {
         self.closing.borrow_mut().push(line);
     }
 
+    /// The lines kept so far.
+    pub(crate) fn closing_lines(&self) -> Vec<String> {
+        self.closing.borrow().clone()
+    }
+
     /// The outcome of a step whose tool is not there: in continuous integration a required tool must be.
     pub(crate) fn missing_required(&self, tool: &str, how: &str) -> Outcome {
         let reason = format!("{tool} is not installed ({how})");

@@ -1,7 +1,8 @@
 //! Commands with arguments of their own, which go to the program that does the work: `cargo xtask interop --defects`.
 
+use crate::fuzz;
 use crate::runner::{Context, Outcome};
-use crate::steps::interop;
+use crate::steps::{STEPS, interop};
 
 /// One command.
 pub(crate) struct Tool {
@@ -11,17 +12,25 @@ pub(crate) struct Tool {
 }
 
 /// Every command.
-pub(crate) const TOOLS: &[Tool] = &[Tool {
-    name: "interop",
-    about: "the step of this name, with its options: --require, --only TEXT, --defects, --burst N, --differential N",
-    run: interop::play,
-}];
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "interop",
+        about: "the step of this name, with its options: --require, --only TEXT, --defects, --burst N, --differential N",
+        run: interop::play,
+    },
+    Tool {
+        name: "fuzz",
+        about: "the fuzz targets under libFuzzer, with a nightly compiler: --seconds N (default 60), --only TARGET",
+        run: fuzz::run,
+    },
+];
 
-/// The command that the arguments begin with, if they give it any of its own.
+/// The command that the arguments begin with. One that is a step, too, is only meant with arguments of its own.
 pub(crate) fn asked(args: &[String]) -> Option<(&'static Tool, &[String])> {
     let (first, rest) = args.split_first()?;
     let tool = TOOLS.iter().find(|tool| tool.name == first)?;
-    (!rest.is_empty()).then_some((tool, rest))
+    let is_step = STEPS.iter().any(|step| step.name == first);
+    (!rest.is_empty() || !is_step).then_some((tool, rest))
 }
 
 #[cfg(test)]
@@ -37,6 +46,7 @@ mod tests {
     fn a_command_with_arguments_of_its_own_gets_them() {
         assert_eq!(asked_name(&["interop", "--defects", "--require"]), Some(("interop", 2)));
         assert_eq!(asked_name(&["interop"]), None);
+        assert_eq!(asked_name(&["fuzz"]), Some(("fuzz", 0)));
         assert_eq!(asked_name(&["fmt", "--verbose"]), None);
         assert_eq!(asked_name(&[]), None);
     }
