@@ -53,6 +53,8 @@ mod documents {
     struct FtrackGuide;
     #[doc = include_str!("../docs/guides/imodelhub.md")]
     struct IModelHubGuide;
+    #[doc = include_str!("../docs/guides/reliability.md")]
+    struct ReliabilityGuide;
     #[doc = include_str!("../crates/imodelhub-events/README.md")]
     struct IModelHubReadme;
     #[doc = include_str!("../docs/protocols/expressions.md")]
