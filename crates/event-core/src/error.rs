@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The service does not let this queue be read under a lock; destructive reading may work.
     PeekLockRefused,
+    /// The lock of a delivery lapsed, or the service does not prolong it: the event may be delivered again.
+    LockLost,
     /// A bounded queue has no room.
     Full,
     /// The hub was closed.

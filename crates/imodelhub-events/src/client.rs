@@ -405,7 +405,7 @@ impl LockedEvent {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when the lock has lapsed: the event comes again.
+    /// [`ErrorKind::LockLost`] when the lock has lapsed: the event comes again.
     ///
     /// # Cancel safety
     ///

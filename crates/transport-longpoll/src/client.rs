@@ -120,8 +120,8 @@ impl QueueClient {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when the lock has lapsed, or the message is settled already, or the queue is gone
-    /// ([`Failure::of`] tells which); otherwise as for [`QueueClient::receive`].
+    /// [`ErrorKind::LockLost`] when the lock has lapsed, or the message is settled already; [`ErrorKind::NotFound`]
+    /// when the queue is gone; otherwise as for [`QueueClient::receive`].
     ///
     /// # Cancel safety
     ///

@@ -139,7 +139,8 @@ impl Failure {
             }
             Class::Reauthenticate => (ErrorKind::Unauthenticated, Retry::AfterReauth),
             Class::Redirected => (ErrorKind::Unauthenticated, Retry::Never),
-            Class::Gone | Class::LockLost => (ErrorKind::NotFound, Retry::Never),
+            Class::Gone => (ErrorKind::NotFound, Retry::Never),
+            Class::LockLost => (ErrorKind::LockLost, Retry::Never),
             Class::Refused if self.status == 403 => (ErrorKind::PermissionDenied, Retry::Never),
             Class::Refused => (ErrorKind::Refused, Retry::Never),
             Class::Unexpected => (ErrorKind::Protocol, Retry::Backoff),

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use event_core::transport::{Inbound, RawDelivery, SettleToken, SubscriptionChange};
-use event_core::{Error, Event, Result, SubscriptionId};
+use event_core::{Error, ErrorKind, Event, Result, SubscriptionId};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -198,7 +200,14 @@ impl Queue {
         }
         // It is kept until there is another: the source may fail, and be asked again.
         let (client, refused) = (self.control.client.clone(), self.used.clone().filter(|_| refused));
-        self.flight = Flight::Authorizing(Box::pin(async move { client.authorize(refused.as_ref()).await }));
+        let asking = async move { client.authorize(refused.as_ref()).await };
+        // The source is the caller's: a panic in it ends this queue with a reason, and nothing else.
+        self.flight = Flight::Authorizing(Box::pin(async move {
+            AssertUnwindSafe(asking).catch_unwind().await.unwrap_or_else(|_| {
+                let message = "the source of authorizations panicked";
+                Err(Error::new(ErrorKind::Unauthenticated, "authorize", message))
+            })
+        }));
     }
 
     fn poll(&mut self, timeout: Duration, deadline: std::time::Instant) {

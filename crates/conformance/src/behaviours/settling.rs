@@ -98,7 +98,7 @@ pub(crate) async fn lapsed(bench: Bench) -> Verdict {
     match settle(&mut rig, token, Settlement::Complete).await? {
         Ok(()) => return Err(Broken::promise("a delivery whose lock lapsed is settled")),
         Err((_token, error)) => {
-            ensure!(error.kind() == ErrorKind::NotFound, "it fails with {error:?}");
+            ensure!(error.kind() == ErrorKind::LockLost, "it fails with {error:?}");
             ensure!(!error.is_transient(), "it says that another try could help: {error:?}");
         }
     }

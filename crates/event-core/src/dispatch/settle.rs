@@ -2,11 +2,14 @@
 //!
 //! Each of them holds a share. The first failure abandons the delivery, the last success completes it; a share
 //! that is dropped without a word is a failure.
+#![expect(clippy::disallowed_methods, reason = "reads tokio's clock when the work begins")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::Result;
 use crate::transport::Settlement;
@@ -21,9 +24,31 @@ pub(crate) struct Verdict {
 /// The decision about one delivery; never arrives if it could not be made.
 pub(crate) type Decided = oneshot::Receiver<Verdict>;
 
+/// Since when a delivery is worked on: not yet, while it waits in a buffer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work(Arc<Mutex<Option<Instant>>>);
+
+impl Work {
+    /// Somebody works on it, from now on.
+    pub(crate) fn begin(&self) {
+        self.0.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// Nobody does yet.
+    pub(crate) fn defer(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// For how long it has been worked on.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.0.lock().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
 #[derive(Debug)]
 struct Settler {
     state: Mutex<State>,
+    work: Work,
 }
 
 #[derive(Debug)]
@@ -37,14 +62,16 @@ struct State {
 pub(crate) struct Share(Option<Arc<Settler>>);
 
 /// Shares for so many subscriptions; none at all completes the delivery at once.
-pub(crate) fn shares(count: usize) -> (Vec<Share>, Decided) {
+pub(crate) fn shares(count: usize) -> (Vec<Share>, Decided, Work) {
     let (decide, decided) = oneshot::channel();
-    let settler = Arc::new(Settler { state: Mutex::new(State { open: count, decide: Some(decide) }) });
+    let work = Work::default();
+    let state = Mutex::new(State { open: count, decide: Some(decide) });
+    let settler = Arc::new(Settler { state, work: work.clone() });
     let shares = (0..count).map(|_| Share(Some(Arc::clone(&settler)))).collect();
     if count == 0 {
         settler.state.lock().decide(COMPLETE);
     }
-    (shares, decided)
+    (shares, decided, work)
 }
 
 const COMPLETE: Settlement = Settlement::Complete;
@@ -61,6 +88,11 @@ impl State {
 }
 
 impl Share {
+    /// Since when the delivery is worked on.
+    pub(crate) fn work(&self) -> Option<Work> {
+        self.0.as_ref().map(|settler| settler.work.clone())
+    }
+
     /// This subscription is done with the delivery, and well. Tells how settling goes, if it was the last.
     pub(crate) fn succeed(mut self) -> Option<oneshot::Receiver<Result<()>>> {
         let settler = self.0.take()?;
@@ -94,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_last_success_completes() {
-        let (mut shares, mut decided) = shares(2);
+        let (mut shares, mut decided, _) = shares(2);
         assert!(shares.pop().unwrap().succeed().is_none());
         assert!(decided.try_recv().is_err());
         assert!(shares.pop().unwrap().succeed().is_some());
@@ -103,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_abandons_and_later_words_change_nothing() {
-        let (mut shares, decided) = shares(3);
+        let (mut shares, decided, _) = shares(3);
         let delay = Settlement::Abandon { delay: Some(std::time::Duration::from_secs(1)) };
         assert!(shares.pop().unwrap().fail(delay).is_some());
         assert!(shares.pop().unwrap().fail(ABANDON).is_none());
@@ -113,14 +145,14 @@ mod tests {
 
     #[test]
     fn a_share_dropped_without_a_word_is_a_failure() {
-        let (some, decided) = shares(2);
+        let (some, decided, _) = shares(2);
         drop(some);
         assert_eq!(outcome(decided), Some(ABANDON));
     }
 
     #[test]
     fn a_delivery_that_nobody_wants_is_complete() {
-        let (none, decided) = shares(0);
+        let (none, decided, _) = shares(0);
         assert!(none.is_empty());
         assert_eq!(outcome(decided), Some(COMPLETE));
     }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::EventHub;
+use super::run::Turn;
 use super::shared::Shared;
 use crate::dispatch::Entry;
 use crate::dispatch::gate::Ticket;
 use crate::dispatch::lane::{AwaitedStart, Lane};
+use crate::dispatch::settle::Work;
 use crate::outbox::Receipt;
 use crate::subscription::Subscriber;
 use crate::{Event, EventId, RawJson, Result, SubscriptionId};
@@ -22,17 +24,13 @@ pub struct Context {
     event: Event,
     attempt: u32,
     ticket: Option<Arc<Ticket>>,
+    work: Option<Work>,
 }
 
 impl Context {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        entry: Arc<Entry>,
-        event: Event,
-        attempt: u32,
-        ticket: Option<Arc<Ticket>>,
-    ) -> Self {
-        Self { shared, entry, event, attempt, ticket }
+    pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>, turn: &Turn<'_>) -> Self {
+        let (event, attempt) = (turn.event.clone(), turn.attempt);
+        Self { shared, entry, event, attempt, ticket: turn.ticket.clone(), work: turn.work.clone() }
     }
 
     /// The event that is handled.
@@ -76,6 +74,17 @@ impl Context {
         }
     }
 
+    /// Says that the work on this event has not begun: for a handler that hands events on to somebody who takes them
+    /// when it suits. Until [`Deferred::begin`] a lock on the event is kept however long that takes, and
+    /// [`max_processing`](super::HubBuilder::max_processing) counts from there. On transports without locks it
+    /// does nothing.
+    pub fn defer(&self) -> Deferred {
+        if let Some(work) = &self.work {
+            work.defer();
+        }
+        Deferred(self.work.clone())
+    }
+
     /// Sends a reply; may be called several times. The handler's return value, if it is one, is one more.
     ///
     /// # Errors
@@ -91,6 +100,19 @@ impl Context {
         let data = RawJson::from_serialize(data)?;
         let reply = self.shared.dialect.reply(&self.event, &self.entry.spec.subscriber, data)?;
         self.shared.publish_once(reply).await
+    }
+}
+
+/// Work on an event that was put off with [`Context::defer`].
+#[derive(Clone, Debug)]
+pub struct Deferred(Option<Work>);
+
+impl Deferred {
+    /// The work begins now, unless it did before.
+    pub fn begin(&self) {
+        if let Some(work) = &self.0 {
+            work.begin();
+        }
     }
 }
 

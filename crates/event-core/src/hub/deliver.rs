@@ -38,9 +38,9 @@ impl Engine {
         let terms = |count| {
             let mut terms = Terms { attempt, credit, ..Terms::default() };
             if token.is_some() {
-                let (shares, decision) = settle::shares(count);
+                let (shares, decision, work) = settle::shares(count);
                 terms.shares = shares;
-                decided = Some(decision);
+                decided = Some((decision, work));
             }
             terms
         };
@@ -48,9 +48,11 @@ impl Engine {
             Route::Match => self.shared.dispatch(&event, terms),
             Route::Direct(id) => self.shared.dispatch_to(&event, terms, id, filter_is_exact),
         };
-        if let (Some(token), Some(decided), LinkState::Linked(linked)) = (token, decided, &mut self.link) {
+        if let (Some(token), Some((decided, work)), LinkState::Linked(linked)) =
+            (token, decided, &mut self.link)
+        {
             let max_processing = self.shared.settings.max_processing;
-            linked.keep(Kept { id: event.id().cloned(), token, lock, max_processing }, decided);
+            linked.keep(Kept { id: event.id().cloned(), token, lock, work, max_processing }, decided);
         }
         // Replies are for whoever asked; few subscribe to them.
         if !wanted && !is_reply {
@@ -107,7 +109,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn settling_failed(&mut self, id: Option<EventId>, error: Error) {
+    pub(super) fn lock_lost(&mut self, id: Option<EventId>, error: Error) {
+        count(&self.shared.counters.settle_failures);
+        self.shared.report(Lifecycle::LockLost { id, error: Arc::new(error) });
+    }
+
+    fn settling_failed(&mut self, id: Option<EventId>, error: Error) {
         count(&self.shared.counters.settle_failures);
         self.shared.report(Lifecycle::SettleFailed { id, error: Arc::new(error) });
     }

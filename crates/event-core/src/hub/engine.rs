@@ -83,6 +83,7 @@ impl Engine {
     /// Runs until the last handle is dropped or the hub is closed.
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        let _last_word = LastWord(Arc::clone(&shared));
         self.show_window();
         let mut drained = None;
         loop {
@@ -376,7 +377,7 @@ impl Engine {
             }
             Answer::LockLost { id, error } => {
                 self.settle_done();
-                self.settling_failed(id, error);
+                self.lock_lost(id, error);
             }
             Answer::Unsubscribed { outcome, done } => {
                 if let LinkState::Linked(linked) = &mut self.link {
@@ -410,6 +411,29 @@ impl Engine {
         }
         self.shared.enter(ConnectionState::Closed);
         self.shared.report(Lifecycle::Closed);
+    }
+}
+
+/// Says that the hub is closed if its engine is cut off: by a panic in a part that the caller gave, such as a source of
+/// credentials, or by the end of its runtime. Nobody waits for a hub that is no more.
+struct LastWord(Arc<Shared>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let shared = &self.0;
+        if matches!(&*shared.state.borrow(), ConnectionState::Closed) {
+            return;
+        }
+        shared.stop.cancel();
+        shared.outbox.fail_all(&closed("publish"));
+        shared.registry.lock().all().iter().for_each(|entry| entry.abandon());
+        shared.enter(ConnectionState::Closed);
+        if std::thread::panicking() {
+            let message = "something that the caller gave to the hub panicked, such as a transport or a source of \
+                           credentials; the hub is closed, build a new one";
+            shared.report(Lifecycle::Problem(Arc::new(Error::new(ErrorKind::Handler, "run hub", message))));
+        }
+        shared.report(Lifecycle::Closed);
     }
 }
 

@@ -134,7 +134,17 @@ pub enum Lifecycle {
         /// What happened.
         error: Arc<Error>,
     },
-    /// A delivery could not be settled, or its lock could not be kept: it may come again.
+    /// The lock of a delivery could not be kept: the service may give the event to somebody else, or here again.
+    /// Whoever works on it is not stopped.
+    LockLost {
+        /// The event's id.
+        id: Option<EventId>,
+        /// Why: [`ErrorKind::LockLost`](crate::ErrorKind::LockLost) when the service says that it is gone,
+        /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when the work took longer than
+        /// [`max_processing`](crate::hub::HubBuilder::max_processing), or how prolonging it failed.
+        error: Arc<Error>,
+    },
+    /// A delivery could not be settled: it may come again.
     SettleFailed {
         /// The event's id.
         id: Option<EventId>,
@@ -230,7 +240,7 @@ pub struct Stats {
     pub completed: u64,
     /// Deliveries given back to the service.
     pub abandoned: u64,
-    /// Deliveries that could not be settled, or whose lock could not be kept.
+    /// Deliveries that could not be settled, or whose lock was lost.
     pub settle_failures: u64,
     /// Requests that wait for a reply now.
     pub open_requests: usize,

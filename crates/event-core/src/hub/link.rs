@@ -1,4 +1,5 @@
 //! The engine's end of a link: what is asked of it, and what it does next.
+#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,12 +9,16 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::dispatch::Entry;
-use crate::dispatch::settle::{Decided, Verdict};
+use crate::dispatch::settle::{Decided, Verdict, Work};
 use crate::subscription::SubscriptionSpec;
 use crate::transport::{Inbound, Inbounds, Link, LinkSender, SettleToken, Settlement};
 use crate::{Error, ErrorKind, EventId, Result};
+
+/// With less than that left of a lock, no further attempt to prolong it is made.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// The link, in its three states.
 pub(super) enum LinkState {
@@ -156,6 +161,7 @@ pub(super) struct Kept {
     pub(super) id: Option<EventId>,
     pub(super) token: SettleToken,
     pub(super) lock: Option<Duration>,
+    pub(super) work: Work,
     pub(super) max_processing: Duration,
 }
 
@@ -176,21 +182,34 @@ impl Kept {
         self.say(&*tx, verdict).await
     }
 
-    /// Prolongs the lock at half of its time, until that fails or has gone on for too long.
+    /// Prolongs the lock at half of its time, until it is worked on for too long or that fails. A failure that may
+    /// pass is followed by further attempts, each after half of what is left of the lock.
     async fn renew(&mut self, tx: &dyn LinkSender, lock: Duration) -> Error {
-        let mut worked = Duration::ZERO;
+        let mut ends = Instant::now() + lock;
+        let mut pause = lock / 2;
         loop {
-            tokio::time::sleep(lock / 2).await;
-            worked += lock / 2;
-            if worked >= self.max_processing {
+            tokio::time::sleep(pause).await;
+            if self.work.lasted() >= self.max_processing {
                 let message = format!(
                     "no handler was done within {:?}; the lock is not prolonged any more",
                     self.max_processing
                 );
                 return Error::new(ErrorKind::Timeout, "extend a lock", message);
             }
-            if let Err(error) = tx.extend(&mut self.token).await {
-                return error;
+            let asked = Instant::now();
+            match tx.extend(&mut self.token).await {
+                Ok(()) => {
+                    ends = asked + lock;
+                    pause = lock / 2;
+                }
+                Err(error) => {
+                    let left = ends.saturating_duration_since(Instant::now());
+                    if !error.is_transient() || left < LAST_CALL {
+                        return error;
+                    }
+                    tracing::debug!(%error, ?left, "a lock is not prolonged yet");
+                    pause = left / 2;
+                }
             }
         }
     }

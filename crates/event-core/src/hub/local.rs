@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::Scope;
 use super::lifecycle::count;
-use super::run;
+use super::run::{self, Turn};
 use super::shared::Shared;
 use crate::dispatch::gate::Gate;
 use crate::dispatch::{Fate, Terms};
@@ -44,7 +44,8 @@ impl Shared {
                 fate.skipped();
                 continue;
             }
-            let reply = run::call(self, &entry, handler, &event, 1, Some(Arc::clone(&ticket))).await;
+            let turn = Turn { event: &event, attempt: 1, ticket: Some(Arc::clone(&ticket)), work: None };
+            let reply = run::call(self, &entry, handler, turn).await;
             match &reply {
                 Ok(_) => fate.handled(),
                 Err(error) => {

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use context::Context;
+pub use context::{Context, Deferred};
 pub use drain::DrainReport;
 pub use health::{Health, Verdict};
 pub use lifecycle::{ConnectionState, Lifecycle, LifecycleStream, Report, Stats};
@@ -428,7 +428,7 @@ impl HubBuilder {
     }
 
     /// How long the lock of a delivery is prolonged while handlers work on it, on transports with locks. Default 5
-    /// minutes.
+    /// minutes. While it waits in a buffer its lock is prolonged without limit.
     pub fn max_processing(mut self, limit: Duration) -> Self {
         self.settings.max_processing = limit;
         self

@@ -11,7 +11,7 @@ use super::context::{Context, Scope};
 use super::shared::Shared;
 use crate::dispatch::gate::Ticket;
 use crate::dispatch::lane::Job;
-use crate::dispatch::settle::Share;
+use crate::dispatch::settle::{Share, Work};
 use crate::dispatch::{Entry, Fate};
 use crate::handler::BoxedHandler;
 use crate::transport::Settlement;
@@ -50,7 +50,8 @@ async fn work(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler) 
 
 /// One event through one handler: its turn, the handler, the reply.
 ///
-/// No `async fn`: the event's fate and its key are held from the call on, not from the first poll.
+/// No `async fn`: the event's fate and its key are held from the call on, not from the first poll. The block takes from
+/// the job what it names: its credit must be named, or it goes back before the handler begins.
 fn handle<'a>(
     shared: &'a Arc<Shared>,
     entry: &'a Arc<Entry>,
@@ -61,6 +62,7 @@ fn handle<'a>(
     let key = entry.lane.hold_key(job.key);
     async move {
         let _key = key;
+        let _credit = job.credit.take();
         let share = job.share.take();
         if let Some(ticket) = &job.ticket
             && !ticket.turn().await
@@ -70,7 +72,12 @@ fn handle<'a>(
             return;
         }
         let running = entry.lane.run();
-        let outcome = call(shared, entry, handler, &job.event, job.attempt, job.ticket.clone()).await;
+        let work = share.as_ref().and_then(Share::work);
+        if let Some(work) = &work {
+            work.begin();
+        }
+        let turn = Turn { event: &job.event, attempt: job.attempt, ticket: job.ticket.clone(), work };
+        let outcome = call(shared, entry, handler, turn).await;
         drop(running);
         // The answer is on its way before lanes of larger numbers start.
         match outcome {
@@ -93,16 +100,24 @@ fn handle<'a>(
     }
 }
 
+/// One event's turn with a handler.
+pub(super) struct Turn<'e> {
+    pub(super) event: &'e Event,
+    pub(super) attempt: u32,
+    pub(super) ticket: Option<Arc<Ticket>>,
+    /// On transports that ask for settlement.
+    pub(super) work: Option<Work>,
+}
+
 /// Calls a handler; a panic becomes an error.
 pub(super) async fn call(
     shared: &Arc<Shared>,
     entry: &Arc<Entry>,
     handler: &BoxedHandler,
-    event: &Event,
-    attempt: u32,
-    ticket: Option<Arc<Ticket>>,
+    turn: Turn<'_>,
 ) -> Result<Option<RawJson>> {
-    let context = Context::new(Arc::clone(shared), Arc::clone(entry), event.clone(), attempt, ticket.clone());
+    let context = Context::new(Arc::clone(shared), Arc::clone(entry), &turn);
+    let Turn { event, ticket, .. } = turn;
     let scope = Scope { lane: Arc::clone(&entry.lane), id: entry.id().clone(), ticket };
     let event = event.clone();
     let handling = async move { handler(event, context).await };

@@ -61,9 +61,7 @@ pub(crate) enum Command {
 
 /// A subscription whose owner is gone.
 pub(crate) enum Orphan {
-    /// Its stream was dropped.
-    Stream(SubscriptionId),
-    /// It was ended without waiting.
+    /// Its stream was dropped, or it was ended without waiting.
     Ended(Arc<Entry>),
     /// Whoever subscribed stopped waiting for the confirmation.
     Subscribing(SubscriptionId),
@@ -72,7 +70,7 @@ pub(crate) enum Orphan {
 impl Orphan {
     pub(crate) fn id(&self) -> &SubscriptionId {
         match self {
-            Self::Stream(id) | Self::Subscribing(id) => id,
+            Self::Subscribing(id) => id,
             Self::Ended(entry) => entry.id(),
         }
     }
@@ -151,6 +149,7 @@ impl Shared {
             Lifecycle::SlowConsumer { id, dropped } => tracing::warn!(%id, dropped, "slow consumer"),
             Lifecycle::HandlerFailed { id, error } => tracing::error!(%id, %error, "handler failed"),
             Lifecycle::ReplyFailed { id, error } => tracing::warn!(%id, %error, "reply failed"),
+            Lifecycle::LockLost { id, error } => tracing::warn!(?id, %error, "lock lost"),
             Lifecycle::SettleFailed { id, error } => tracing::warn!(?id, %error, "settling failed"),
             Lifecycle::Problem(error) => tracing::warn!(%error, "problem"),
             Lifecycle::Draining => tracing::info!("draining"),

@@ -61,8 +61,9 @@ impl EventStream {
     ///
     /// Those of [`Subscription::unsubscribe`](super::Subscription::unsubscribe).
     pub async fn unsubscribe(mut self) -> Result<()> {
+        let outcome = self.shared.unsubscribe(self.entry.id()).await;
         self.unsubscribed = true;
-        self.shared.unsubscribe(self.entry.id()).await
+        outcome
     }
 }
 
@@ -85,6 +86,7 @@ impl Stream for EventStream {
                 if !self.gating {
                     delivery.release();
                 }
+                delivery.begin();
                 fate.handled();
                 return Poll::Ready(Some(Ok(delivery)));
             }
@@ -113,7 +115,7 @@ impl Drop for EventStream {
     fn drop(&mut self) {
         if !self.unsubscribed {
             self.entry.abandon();
-            self.shared.orphan(Orphan::Stream(self.entry.id().clone()));
+            self.shared.orphan(Orphan::Ended(Arc::clone(&self.entry)));
         }
     }
 }
@@ -164,6 +166,13 @@ impl Delivery {
     pub async fn nack(&self, delay: Option<Duration>) -> Result<()> {
         let settled = self.take_share().and_then(|share| share.fail(Settlement::Abandon { delay }));
         self.settled(settled).await
+    }
+
+    /// The reader has it: what follows counts as work.
+    fn begin(&self) {
+        if let Some(work) = self.share.lock().as_ref().and_then(Share::work) {
+            work.begin();
+        }
     }
 
     fn take_share(&self) -> Option<Share> {

@@ -312,11 +312,11 @@ impl Subscribe {
             handler,
             counters: EntryCounters::default(),
         });
-        let mut abandoned = Abandoned { shared: &shared, id: Some(spec_id) };
+        let mut waiting = Waiting { shared: &shared, id: Some(spec_id), outcome };
         shared.command("subscribe", Command::Subscribe { build, done }).await?;
-        match tokio::time::timeout(timeout, outcome).await {
+        match tokio::time::timeout(timeout, &mut waiting.outcome).await {
             Ok(Ok(outcome)) => {
-                abandoned.id = None;
+                waiting.id = None;
                 outcome
             }
             Ok(Err(_)) => Err(closed("subscribe")),
@@ -332,16 +332,22 @@ impl Subscribe {
     }
 }
 
-/// Takes a subscription back that nobody waits for any more.
-struct Abandoned<'a> {
+/// Waits for a subscription to be confirmed; takes it back when nobody waits any more.
+struct Waiting<'a> {
     shared: &'a Shared,
+    /// Until the outcome was taken.
     id: Option<SubscriptionId>,
+    outcome: oneshot::Receiver<Result<Arc<Entry>>>,
 }
 
-impl Drop for Abandoned<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.shared.orphan(Orphan::Subscribing(id));
+        let Some(id) = self.id.take() else { return };
+        // Either the engine sees that nobody listens, or it has spoken already, and was not heard.
+        self.outcome.close();
+        match self.outcome.try_recv() {
+            Ok(Ok(entry)) => self.shared.orphan(Orphan::Ended(entry)),
+            _ => self.shared.orphan(Orphan::Subscribing(id)),
         }
     }
 }

@@ -71,9 +71,8 @@ impl Engine {
         let orphans = std::mem::take(&mut *self.shared.orphans.lock());
         for orphan in orphans {
             let gone = match &orphan {
-                Orphan::Stream(_) => true,
                 Orphan::Ended(entry) => self.holds(entry),
-                // It may have been confirmed, or refused, at the last moment.
+                // If it has had its answer, it is not here any more.
                 Orphan::Subscribing(id) => self.subscribing.get(id).is_some_and(|(_, done)| done.is_closed()),
             };
             if gone {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use event_core::dispatch::Overflow;
 use event_core::hub::Report;
@@ -348,4 +349,22 @@ async fn a_handler_may_subscribe_publish_and_unsubscribe() {
     hub.publish(event("start")).await.unwrap();
     log.wait_for(1).await;
     assert_eq!(hub.stats().subscriptions, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribing_that_is_dropped_after_any_number_of_polls_leaves_no_subscription() {
+    let (bus, hub) = one_hub().await;
+    for polls in 1..20 {
+        let subscribing = hub.subscribe("topic=t").stream();
+        tokio::pin!(subscribing);
+        for _ in 0..polls {
+            if futures_util::poll!(subscribing.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await; // paused
+    assert_eq!(hub.stats().subscriptions, 0);
+    assert_eq!(bus.subscriptions(), 1, "the hub's own, for replies");
 }

@@ -11,6 +11,7 @@ mod events;
 mod expressions;
 mod hub_connection;
 mod hub_credentials;
+mod hub_cut_off;
 mod hub_drain;
 mod hub_keyed;
 mod hub_priority;

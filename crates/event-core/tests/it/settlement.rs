@@ -28,6 +28,8 @@ struct Inner {
     granted: AtomicUsize,
     extended: AtomicUsize,
     extensions_allowed: AtomicUsize,
+    /// So many attempts to extend fail, in a way that may pass.
+    failing: AtomicUsize,
     changed: Notify,
     settled: Log,
 }
@@ -107,7 +109,7 @@ impl LinkSender for Queues {
         if n == 404 {
             return Err(SettleFailed::new(
                 token,
-                Error::new(ErrorKind::NotFound, "settle", "the lock lapsed"),
+                Error::new(ErrorKind::LockLost, "settle", "the lock lapsed"),
             ));
         }
         self.0.settled.add(format!("{n} {outcome:?}"));
@@ -115,10 +117,14 @@ impl LinkSender for Queues {
     }
 
     async fn extend(&self, _token: &mut SettleToken) -> Result<()> {
+        let fails = |left: usize| left.checked_sub(1);
+        if self.0.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
+            return Err(Error::new(ErrorKind::Unreachable, "extend", "the service is busy"));
+        }
         if self.0.extended.fetch_add(1, Ordering::SeqCst) < self.0.extensions_allowed.load(Ordering::SeqCst) {
             Ok(())
         } else {
-            Err(Error::new(ErrorKind::NotFound, "extend", "the lock lapsed"))
+            Err(Error::new(ErrorKind::LockLost, "extend", "the lock lapsed"))
         }
     }
 
@@ -191,6 +197,23 @@ async fn credit_is_granted_as_deliveries_are_done_with_and_never_beyond() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_is_asked_for_than_handlers_work_on() {
+    for concurrency in [1, 3] {
+        let (queues, hub) = hub().await;
+        let subscribe = hub.subscribe("topic=*").id("q").concurrency(concurrency);
+        let handler = async |_event: Event| tokio::time::sleep(Duration::from_secs(10)).await; // paused
+        let subscription = subscribe.handle(handler).await.unwrap();
+        queues.put("q", 10);
+        tokio::time::sleep(Duration::from_secs(5)).await; // paused
+        let stats = subscription.stats();
+        assert_eq!((stats.running, stats.waiting), (concurrency, 0));
+        assert_eq!(queues.0.granted.load(Ordering::SeqCst), concurrency);
+        tokio::time::sleep(Duration::from_secs(10)).await; // paused
+        assert_eq!(queues.0.granted.load(Ordering::SeqCst), 2 * concurrency);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_is_prolonged_at_half_of_its_time_while_a_handler_works() {
     let (queues, hub) = hub().await;
     hub.subscribe("topic=*")
@@ -211,10 +234,10 @@ async fn a_lock_that_cannot_be_kept_is_told_and_so_is_whoever_acknowledges() {
     let mut stream = hub.subscribe("topic=*").id("q").stream().await.unwrap();
     queues.put("q", 1);
     let delivery = stream.next().await.unwrap().unwrap();
-    let Some(Report::Happened(Lifecycle::SettleFailed { id, error })) = lifecycle.next().await else {
+    let Some(Report::Happened(Lifecycle::LockLost { id, error })) = lifecycle.next().await else {
         panic!("the lock was lost")
     };
-    assert_eq!((id.unwrap().as_str(), error.kind()), ("0", ErrorKind::NotFound));
+    assert_eq!((id.unwrap().as_str(), error.kind()), ("0", ErrorKind::LockLost));
     assert_eq!(delivery.ack().await.unwrap_err().kind(), ErrorKind::Disconnected);
     delivery.ack().await.unwrap();
     assert_eq!(hub.stats().settle_failures, 1);
@@ -234,7 +257,7 @@ async fn a_handler_that_never_ends_keeps_its_lock_only_so_long() {
         .unwrap();
     queues.put("q", 1);
     let report = lifecycle.next().await;
-    assert!(matches!(report, Some(Report::Happened(Lifecycle::SettleFailed { .. }))), "{report:?}");
+    assert!(matches!(report, Some(Report::Happened(Lifecycle::LockLost { .. }))), "{report:?}");
     assert_eq!(queues.0.extended.load(Ordering::SeqCst), 2);
 }
 
@@ -262,4 +285,72 @@ async fn closing_settles_what_is_done_and_gives_back_what_is_not() {
     let mut settled = queues.settled(2).await;
     settled.sort();
     assert_eq!(settled, ["0 Abandon { delay: None }", "0 Complete"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_waits_in_a_buffer_for_as_long_as_its_reader_likes() {
+    let queues = Queues::default();
+    queues.0.extensions_allowed.store(1_000, Ordering::SeqCst);
+    let builder = EventHub::builder(queues.clone()).max_processing(Duration::from_secs(90));
+    let hub = builder.connect().await.unwrap();
+    let mut stream = hub.subscribe("topic=*").id("q").stream().await.unwrap();
+    queues.put("q", 1);
+    tokio::time::sleep(Duration::from_secs(3_600)).await; // paused
+    let delivery = stream.next().await.unwrap().unwrap();
+    assert_eq!(hub.stats().settle_failures, 0, "the limit is for work, and none was done");
+    tokio::time::sleep(Duration::from_secs(80)).await; // paused
+    delivery.ack().await.unwrap();
+    assert_eq!(queues.settled(1).await, ["0 Complete"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_put_off_the_beginning_of_its_work() {
+    let queues = Queues::default();
+    queues.0.extensions_allowed.store(1_000, Ordering::SeqCst);
+    let builder = EventHub::builder(queues.clone()).max_processing(Duration::from_secs(90));
+    let hub = builder.connect().await.unwrap();
+    let mut lifecycle = hub.lifecycle();
+    let handler = async |_event: Event, context: event_core::Context| {
+        let deferred = context.defer();
+        tokio::time::sleep(Duration::from_secs(3_600)).await; // paused
+        deferred.begin();
+        std::future::pending::<()>().await;
+    };
+    hub.subscribe("topic=*").id("q").handle_ctx(handler).await.unwrap();
+    let start = tokio::time::Instant::now();
+    queues.put("q", 1);
+    let report = lifecycle.next().await;
+    assert!(matches!(report, Some(Report::Happened(Lifecycle::LockLost { .. }))), "{report:?}");
+    let lasted = start.elapsed().as_secs();
+    assert!((3_690..=3_720).contains(&lasted), "the limit counts from the beginning of the work: {lasted} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn prolonging_a_lock_that_fails_for_a_while_is_tried_again_while_the_lock_lasts() {
+    let (queues, hub) = hub().await;
+    queues.0.failing.store(3, Ordering::SeqCst);
+    hub.subscribe("topic=*")
+        .id("q")
+        .handle(async |_event: Event| tokio::time::sleep(Duration::from_secs(100)).await) // paused
+        .await
+        .unwrap();
+    queues.put("q", 1);
+    assert_eq!(queues.settled(1).await, ["0 Complete"]);
+    assert_eq!(hub.stats().settle_failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_cannot_be_prolonged_while_it_lasts_is_lost() {
+    let (queues, hub) = hub().await;
+    queues.0.failing.store(1_000, Ordering::SeqCst);
+    let mut lifecycle = hub.lifecycle();
+    let _stream = hub.subscribe("topic=*").id("q").stream().await.unwrap();
+    let start = tokio::time::Instant::now();
+    queues.put("q", 1);
+    let Some(Report::Happened(Lifecycle::LockLost { error, .. })) = lifecycle.next().await else {
+        panic!("the lock was lost")
+    };
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    let told = start.elapsed();
+    assert!(told > Duration::from_secs(55) && told < Duration::from_secs(60), "{told:?}");
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use event_core::hub::Deferred;
 use event_core::transport::Guarantee;
-use event_core::{Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
+use event_core::{Context, Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
@@ -53,7 +54,38 @@ pub(super) struct Wishes {
 
 pub(super) type OnGap = Arc<dyn Fn(&SubscriptionGap) + Send + Sync>;
 pub(super) type OnFallback = Arc<dyn Fn(&Error) + Send + Sync>;
-pub(super) type Sink = Arc<dyn Fn(HubEvent) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+type Give = dyn Fn(HubEvent, Deferred) -> BoxFuture<'static, Result<()>> + Send + Sync;
+
+/// What a listener does with an event.
+#[derive(Clone)]
+pub(super) struct Sink {
+    give: Arc<Give>,
+    /// The event waits for a reader first, who says when it begins.
+    waits: bool,
+}
+
+impl Sink {
+    /// Works on an event at once.
+    pub(super) fn working(
+        work: impl Fn(HubEvent) -> BoxFuture<'static, Result<()>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { give: Arc::new(move |event, _| work(event)), waits: false }
+    }
+
+    /// Keeps an event for a reader.
+    pub(super) fn waiting(
+        keep: impl Fn(HubEvent, Deferred) -> BoxFuture<'static, Result<()>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { give: Arc::new(keep), waits: true }
+    }
+}
+
+/// Calls a function of the caller; if it panics, that is logged, and the listener goes on.
+fn told(what: &'static str, tell: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+        tracing::error!("the function given to {what} panicked");
+    }
+}
 
 /// One subscription, and everybody who listens to it.
 pub(super) struct Fan {
@@ -142,11 +174,11 @@ impl Listeners {
             .id(fan.id())
             .address(address.as_str())
             .require(guarantee)
-            .handle(move |event: Event| {
+            .handle_ctx(move |event: Event, context: Context| {
                 let fan = spreading.upgrade();
                 async move {
                     match fan {
-                        Some(fan) => fan.spread(HubEvent::new(event)).await,
+                        Some(fan) => fan.spread(HubEvent::new(event), &context).await,
                         None => Err(Error::new(ErrorKind::Closed, "listen", "nobody listens any more")),
                     }
                 }
@@ -253,13 +285,17 @@ impl Fan {
     }
 
     /// Gives an event to everybody; all must succeed.
-    async fn spread(&self, event: HubEvent) -> Result<()> {
+    async fn spread(&self, event: HubEvent, context: &Context) -> Result<()> {
         self.received.store(true, Ordering::Relaxed);
-        let sinks: Vec<Sink> = self.listeners.lock().1.iter().map(|(_, sink)| Arc::clone(sink)).collect();
+        let sinks: Vec<Sink> = self.listeners.lock().1.iter().map(|(_, sink)| sink.clone()).collect();
+        let deferred = context.defer();
+        if !sinks.iter().all(|sink| sink.waits) {
+            deferred.begin();
+        }
         let handled = join_all(sinks.into_iter().map(|sink| {
-            let event = event.clone();
+            let (event, deferred) = (event.clone(), deferred.clone());
             // One that panics must not cut the others off.
-            AssertUnwindSafe(async move { sink(event).await }).catch_unwind()
+            AssertUnwindSafe(async move { (sink.give)(event, deferred).await }).catch_unwind()
         }));
         let mut outcome = Ok(());
         for handled in handled.await {
@@ -294,7 +330,7 @@ impl Fan {
                 tracing::warn!(id = %self.id(), %reason, "locked reading is refused; falling back to destructive reading");
                 self.current.lock().mode = ReceiveMode::ReceiveAndDelete;
                 if let Some(on_fallback) = &self.wishes.on_fallback {
-                    on_fallback(&peek_lock_refused(reason));
+                    told("on_fallback", || on_fallback(&peek_lock_refused(reason)));
                 }
                 self.mend(Self::reattach(Arc::clone(self)));
             } else {
@@ -327,7 +363,7 @@ impl Fan {
                         Ok(()) => {
                             tracing::warn!(expired = %expired.id, recreated = %recreated.id, "an expired subscription was created anew; events were missed");
                             if let Some(on_gap) = &self.wishes.on_gap {
-                                on_gap(&SubscriptionGap { expired, recreated });
+                                told("on_gap", || on_gap(&SubscriptionGap { expired, recreated }));
                             }
                             return;
                         }

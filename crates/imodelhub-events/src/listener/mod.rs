@@ -116,14 +116,15 @@ impl ListenerBuilder {
         F: Fn(HubEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoReply> + Send + 'static,
     {
-        self.listen(Arc::new(move |event| {
+        self.listen(Sink::working(move |event| {
             let handling = handler(event);
             Box::pin(async move { handling.await.into_reply().map(drop) })
         }))
         .await
     }
 
-    /// Listens with a stream. Under a lock each event must be [acknowledged](Listened::ack).
+    /// Listens with a stream. Under a lock each event must be [acknowledged](Listened::ack). One that waits for the
+    /// reader keeps its lock, unless others listen with a handler.
     ///
     /// # Errors
     ///
@@ -136,12 +137,12 @@ impl ListenerBuilder {
         let (events, arriving) = mpsc::channel::<Listened>(1);
         let locked = self.mode == ReceiveMode::PeekLock;
         let listener = self
-            .listen(Arc::new(move |event| {
+            .listen(Sink::waiting(move |event, deferred| {
                 let events = events.clone();
                 Box::pin(async move {
                     let (done, handled) = oneshot::channel();
                     let gone = |_| Error::new(ErrorKind::Handler, "listen", "the stream was dropped");
-                    events.send(Listened::new(event, done)).await.map_err(gone)?;
+                    events.send(Listened::new(event, done, deferred)).await.map_err(gone)?;
                     if locked {
                         handled.await.map_err(|_| {
                             Error::new(

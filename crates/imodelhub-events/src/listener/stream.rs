@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use event_core::hub::Deferred;
 use event_core::{Error, Result};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
@@ -18,11 +19,12 @@ use crate::event::HubEvent;
 pub struct Listened {
     event: HubEvent,
     done: Option<oneshot::Sender<()>>,
+    deferred: Deferred,
 }
 
 impl Listened {
-    pub(super) fn new(event: HubEvent, done: oneshot::Sender<()>) -> Self {
-        Self { event, done: Some(done) }
+    pub(super) fn new(event: HubEvent, done: oneshot::Sender<()>, deferred: Deferred) -> Self {
+        Self { event, done: Some(done), deferred }
     }
 
     /// The event.
@@ -89,6 +91,7 @@ impl Stream for ListenerStream {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Some(event)) = self.arriving.poll_recv(cx) {
+            event.deferred.begin();
             return Poll::Ready(Some(Ok(event)));
         }
         let reason = ready!(self.ended.as_mut().poll(cx));

@@ -78,7 +78,7 @@ async fn a_global_event_is_locked_and_then_deleted_or_given_back() {
     assert_eq!(again.event().delivery_count(), Some(2));
     again.renew().await.unwrap();
     again.delete().await.unwrap();
-    assert_eq!(again.delete().await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(again.delete().await.unwrap_err().kind(), ErrorKind::LockLost);
     assert!(client.peek_event(&subscription, None).await.unwrap().is_none());
     client.delete_subscription(&subscription).await.unwrap();
 }

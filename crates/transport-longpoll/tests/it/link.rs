@@ -372,3 +372,35 @@ async fn a_mapper_makes_the_event_and_its_failure_loses_nothing() {
     assert_eq!(problem(&mut link).await.kind(), ErrorKind::Decode);
     assert_eq!(delivery(&mut link).await.event.topic(), &"VersionEvent");
 }
+
+/// Gives nothing but a panic.
+struct Panicking;
+
+#[async_trait::async_trait]
+impl QueueAuth for Panicking {
+    async fn authorization(&self, _refused: Option<&Authorization>) -> event_core::Result<Authorization> {
+        std::panic::resume_unwind(Box::new("on purpose"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_authorizations_that_panics_ends_its_queue_with_a_reason_and_no_other() {
+    let (service, tokens, builder) = builder();
+    let builder = builder.auth_of(move |address| -> Arc<dyn QueueAuth> {
+        if address.as_str() == QUEUE { Arc::new(Panicking) } else { Arc::clone(&tokens) as _ }
+    });
+    let (_, mut link) = connect(builder).await;
+    let other = QUEUE.replace("s1", "s2");
+    link.tx.subscribe(&spec("s1", QUEUE, Guarantee::AtMostOnce)).await.unwrap();
+    link.tx.subscribe(&spec("s2", &other, Guarantee::AtMostOnce)).await.unwrap();
+    link.tx.grant(&"s1".into(), 1);
+    link.tx.grant(&"s2".into(), 1);
+    let Inbound::Subscription { id, change: SubscriptionChange::Lost(error) } = next(&mut link).await else {
+        panic!("the queue is lost")
+    };
+    assert_eq!((id.as_str(), error.kind()), ("s1", ErrorKind::Unauthenticated));
+    assert!(error.message().contains("panicked"), "{error}");
+    settle_down(&mut link).await;
+    service.call().await.answer(event("m1"));
+    assert_eq!(delivery(&mut link).await.route, Route::Direct("s2".into()));
+}

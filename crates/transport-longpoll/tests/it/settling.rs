@@ -83,7 +83,7 @@ async fn a_lapsed_lock_is_told_and_the_token_comes_back() {
     let (settled, ()) =
         tokio::join!(link.tx.settle(delivery.token.unwrap(), Settlement::Complete), answering);
     let failed = settled.unwrap_err();
-    assert_eq!((failed.error.kind(), failed.error.retry()), (ErrorKind::NotFound, Retry::Never));
+    assert_eq!((failed.error.kind(), failed.error.retry()), (ErrorKind::LockLost, Retry::Never));
     assert_eq!(Failure::of(&failed.error).unwrap().class, Class::LockLost);
     assert!(failed.error.message().contains("The lock supplied is invalid."));
 }
