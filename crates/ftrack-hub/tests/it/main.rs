@@ -8,6 +8,7 @@
 )]
 
 mod connecting;
+mod defects;
 mod leaving;
 mod misbehaving;
 mod publishing;
