@@ -88,7 +88,7 @@ async fn pushing(service: &Pushing, seed: u64, events: u64) -> Result<Figures, B
             cuts += 1;
             next_cut = n + 1 + dice.below(1_000);
             // Events go on while it is away; now and then the next cut hits it amid its return.
-            if dice.below(4) > 0 {
+            if dice.below(16) > 0 {
                 until("it is back", SOON, || hub.state().is_connected()).await?;
             }
         }
@@ -112,7 +112,7 @@ async fn pushing(service: &Pushing, seed: u64, events: u64) -> Result<Figures, B
     let overtook = by_key.windows(2).filter(|pair| pair[0] > pair[1]).count();
     ensure(overtook > 0, || "with keys nothing overtook anything, so nothing was shown".to_owned())?;
     ensure(in_line.len() == by_key.len(), || "one subscription got more than the other".to_owned())?;
-    ensure(in_line.len() as u64 > events / 2, || format!("{} events came", in_line.len()))?;
+    ensure(in_line.len() as u64 > events / 4, || format!("{} events came", in_line.len()))?;
     let connections = hub.stats().connections;
     ensure(connections > 2, || format!("{connections} connections only"))?;
     hub.close().await;
