@@ -13,8 +13,9 @@ const why = (error) => ({ error: "Error", message: String((error && error.messag
 let io;
 let server;
 const sockets = new Set();
-let ids = new Map();
-let order = [];
+const ids = new Map();
+const order = [];
+const repeated = new Set();
 let received = 0;
 let disconnects = 0;
 let connections = 0;
@@ -67,6 +68,7 @@ const commands = {
             } else {
               received += 1;
               if (!ids.has(event.id)) order.push(event.data && event.data.n);
+              else repeated.add(event.data && event.data.n);
               ids.set(event.id, (ids.get(event.id) || 0) + 1);
               route(event);
             }
@@ -83,11 +85,9 @@ const commands = {
     for (let n = 1; n < order.length; n += 1) if (order[n] < order[n - 1]) ordered = false;
     return { connections, open: sockets.size, disconnects, received, unique: ids.size, subscriptions, ordered };
   },
-  forget() {
-    ids = new Map();
-    order = [];
-    received = 0;
-    return {};
+  // The numbers of the events that came more than once.
+  repeated() {
+    return { numbers: [...repeated] };
   },
   // Puts everybody out with `0::`, as the server does itself.
   kick() {
@@ -100,10 +100,6 @@ const commands = {
       const transport = io.transports[socket.id];
       if (transport && transport.socket) transport.socket.destroy();
     }
-    return {};
-  },
-  emit({ event }) {
-    for (const socket of sockets) socket.emit("ftrack.event", event);
     return {};
   },
   // An event whose packet has exactly this many bytes: the server writes the length of 65,536 wrongly.

@@ -38,8 +38,8 @@ impl Lang {
 
     fn start(self, stage: &Stage) -> Result<Puppet, Failure> {
         match self {
-            Self::Js => Puppet::start(self.name(), stage.tools.node("ftrack", "ftrack.cjs")?),
-            Self::Python => Puppet::start(self.name(), stage.tools.python("ftrack.py")?),
+            Self::Js => stage.puppet(self.name(), stage.tools.node("ftrack", "ftrack.cjs")?),
+            Self::Python => stage.puppet(self.name(), stage.tools.python("ftrack.py")?),
         }
     }
 }

@@ -38,7 +38,7 @@ struct Scene {
 impl Scene {
     async fn set(stage: &Stage) -> Result<Self, Failure> {
         let emulator = stage.emulator(|builder| builder.access_token(TOKEN).without_ftrack()).await?;
-        let theirs = Puppet::start(CLIENT, stage.tools.node("imodelhub", "imodelhub.cjs")?)?;
+        let theirs = stage.puppet(CLIENT, stage.tools.node("imodelhub", "imodelhub.cjs")?)?;
         theirs.call("open", json!({"url": emulator.imodelhub_url(), "access": TOKEN})).await?;
         Ok(Self { emulator, theirs })
     }

@@ -53,6 +53,11 @@ impl Tools {
         Ok(Self { node: node(&cache).await, python: python(&cache).await, scripts })
     }
 
+    /// Why something is not there, if something is not.
+    pub fn missing(&self) -> Option<&str> {
+        self.node.as_ref().err().or(self.python.as_ref().err()).map(String::as_str)
+    }
+
     /// A script run by Node, with one set of packages.
     ///
     /// # Errors
@@ -93,7 +98,9 @@ fn cache_folder() -> PathBuf {
 
 async fn node(cache: &Path) -> Result<PathBuf, String> {
     for program in ["node", "npm"] {
-        run(Command::new(program).arg("--version")).await.map_err(|why| format!("{program}: {why}"))?;
+        run(Command::new(program).arg("--version"))
+            .await
+            .map_err(|why| format!("{program} is needed and does not run: {why}"))?;
     }
     let all = cache.join("npm");
     for (set, wanted) in NPM {
@@ -128,7 +135,7 @@ async fn python(cache: &Path) -> Result<PathBuf, String> {
     let system = if cfg!(windows) { "python" } else { "python3" };
     run(Command::new(system).args(["-m", "venv"]).arg(&folder))
         .await
-        .map_err(|why| format!("{system} -m venv: {why}"))?;
+        .map_err(|why| format!("{system} with venv is needed and does not run: {why}"))?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYPI);
     run(&mut install).await.map_err(|why| format!("pip install: {why}"))?;

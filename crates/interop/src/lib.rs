@@ -28,6 +28,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use hub_emulator::{Builder, Defect, Emulator};
+use parking_lot::Mutex;
+use tokio::process::Command;
+
+use puppet::LastWords;
 
 pub use differential::{Classes, differential};
 pub use install::Tools;
@@ -168,9 +172,27 @@ impl Scenario {
 pub struct Stage {
     pub(crate) tools: Arc<Tools>,
     defect: Option<Defect>,
+    /// The foreign processes of the scenario.
+    started: Arc<Mutex<Vec<LastWords>>>,
 }
 
 impl Stage {
+    fn new(tools: &Tools, defect: Option<Defect>) -> Self {
+        Self { tools: Arc::new(tools.clone()), defect, started: Arc::default() }
+    }
+
+    /// The same for another scenario.
+    fn another(&self) -> Self {
+        Self { started: Arc::default(), ..self.clone() }
+    }
+
+    /// Starts a foreign process; what it wrote is shown if the scenario does not come to its end.
+    pub(crate) fn puppet(&self, name: &'static str, command: Command) -> Result<Puppet, Failure> {
+        let puppet = Puppet::start(name, command)?;
+        self.started.lock().push(puppet.last_words());
+        Ok(puppet)
+    }
+
     /// An emulator as it is set up, with the defect of the run.
     pub(crate) async fn emulator(
         &self,
@@ -195,8 +217,8 @@ pub fn scenarios() -> Vec<Scenario> {
 
 /// Plays scenarios, some at a time, each to its end or its deadline.
 pub async fn run(scenarios: &[Scenario], tools: &Tools) -> Report {
-    let stage = Stage { tools: Arc::new(tools.clone()), defect: None };
-    let plays = scenarios.iter().map(|scenario| play(scenario, stage.clone(), PATIENCE));
+    let stage = Stage::new(tools, None);
+    let plays = scenarios.iter().map(|scenario| play(scenario, stage.another(), PATIENCE));
     Report::new(futures_util::stream::iter(plays).buffered(SIDE_BY_SIDE).collect().await)
 }
 
@@ -208,7 +230,7 @@ pub async fn notice(
     defect: Defect,
     enough: usize,
 ) -> (Vec<String>, usize) {
-    let stage = Stage { tools: Arc::new(tools.clone()), defect: Some(defect) };
+    let stage = Stage::new(tools, Some(defect));
     let of_ftrack = matches!(
         defect,
         Defect::WrongReplyTarget | Defect::AckAfterConsequence | Defect::AckDropped | Defect::IdOnEvents
@@ -216,7 +238,7 @@ pub async fn notice(
     let judges = scenarios.iter().filter(|scenario| {
         scenario.direction != Direction::ClientWorks && scenario.with.contains("ftrack") == of_ftrack
     });
-    let plays = judges.map(|scenario| play(scenario, stage.clone(), PATIENCE_WITH_DEFECT));
+    let plays = judges.map(|scenario| play(scenario, stage.another(), PATIENCE_WITH_DEFECT));
     let mut plays = futures_util::stream::iter(plays).buffer_unordered(SIDE_BY_SIDE);
     let (mut noticed, mut played) = (Vec::new(), 0);
     while let Some(outcome) = plays.next().await {
@@ -241,8 +263,16 @@ async fn play(scenario: &Scenario, stage: Stage, patience: Duration) -> Outcome 
     if let Some(missing) = missing {
         return Outcome::skipped(scenario, missing.clone());
     }
+    let started = Arc::clone(&stage.started);
     let ended = tokio::time::timeout(patience, (scenario.play)(stage)).await;
     let result =
         ended.unwrap_or_else(|_| Err(Failure::new(format!("not done within {patience:?}; it was ended"))));
+    let result = result.map_err(|failure| match failure.output.as_str() {
+        "" => {
+            let words: Vec<String> = started.lock().iter().filter_map(LastWords::text).collect();
+            failure.with_output(words.join("\n"))
+        }
+        _ => failure,
+    });
     Outcome::played(scenario, result, began.elapsed())
 }

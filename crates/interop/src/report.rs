@@ -102,9 +102,9 @@ impl fmt::Display for Report {
                 Verdict::Skipped(why) => writeln!(f, " ({why})")?,
             }
         }
-        writeln!(f, "\n{:<44} {:>6} {:>6} {:>7}", "direction and software", "passed", "failed", "skipped")?;
+        writeln!(f, "\n{:<52} {:>6} {:>6} {:>7}", "direction and software", "passed", "failed", "skipped")?;
         for ((direction, with), [passed, failed, skipped]) in counts {
-            writeln!(f, "{:<44} {passed:>6} {failed:>6} {skipped:>7}", format!("{direction} {with}"))?;
+            writeln!(f, "{:<52} {passed:>6} {failed:>6} {skipped:>7}", format!("{direction} {with}"))?;
         }
         write!(f, "{} passed, {} failed, {} skipped", self.passed(), self.failed().len(), self.skipped())
     }
