@@ -102,6 +102,11 @@ const commands = {
     const sas = await client.globalEvents.getSASToken(context());
     return { sas: sas.sasToken, base: sas.baseAddress };
   },
+  async global_listen({ id }) {
+    const authentication = async () => AccessToken.fromTokenString(token);
+    listeners.set(id, client.globalEvents.createListener(context(), authentication, id, (event) => say({ event: plain(event) })));
+    return {};
+  },
   async global_get({ sas, base, id, timeout, peek }) {
     const how = peek ? hub.GetEventOperationType.Peek : hub.GetEventOperationType.Destructive;
     return keep(await client.globalEvents.getEvent(context(), sas, base, id, timeout, how));

@@ -1,8 +1,10 @@
 //! Bentley's iModelHub client and Microsoft's queue client against the emulator.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hub_emulator::Emulator;
+use hub_emulator::imodelhub::{Action, Fault};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -99,7 +101,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         is_told_that_its_token_has_ended,
         is_refused_without_a_good_access_token,
         is_told_of_an_unknown_subscription,
+        is_told_of_an_unknown_type,
+        is_told_that_its_queue_is_gone,
+        refuses_malformed_ids_and_no_types_itself,
+        is_told_of_a_failure_of_the_queue,
         gets_global_events,
+        listens_to_global_events,
+        waits_in_a_long_poll_for_a_global_event,
+        subscribes_globally_again_with_its_key,
         updates_and_deletes_a_global_subscription,
         peeks_at_a_global_event_and_deletes_it,
         peeks_at_an_event_again_when_its_lock_lapsed,
@@ -223,24 +232,101 @@ async fn listens_past_the_end_of_its_token(scene: Scene) -> Result<(), Failure> 
     scene.call("stop_listening", json!({"id": place["id"]})).await.map(drop)
 }
 
+/// Checks what the client tells of an error: its class, number and status, as far as they are given.
+fn class(error: &Value, class: &str, number: Option<u64>, status: Option<u64>) -> Result<(), Failure> {
+    let is = |member: &str, wanted: Option<u64>| wanted.is_none() || error[member].as_u64() == wanted;
+    ensure(error["error"] == class && is("number", number) && is("status", status), || {
+        format!("{error} instead of {class}, number {number:?}, status {status:?}")
+    })
+}
+
 async fn is_told_that_its_token_has_ended(scene: Scene) -> Result<(), Failure> {
     let place = scene.subscribe(&["VersionEvent"]).await?;
     scene.publish("VersionEvent")?;
     scene.emulator.advance(Duration::from_secs(4_000));
-    let error = scene.theirs.refused("get", place).await?;
-    ensure(!error.is_empty() && scene.emulator.imodelhub_state().stats.sas_refused == 1, || error.clone())
+    let error = scene.theirs.refusal("get", place).await?;
+    class(&error, "ResponseError", Some(0), Some(401))?;
+    ensure(scene.emulator.imodelhub_state().stats.sas_refused == 1, || error.to_string())
 }
 
 async fn is_refused_without_a_good_access_token(scene: Scene) -> Result<(), Failure> {
     scene.call("use_token", json!({"access": "another"})).await?;
-    let error = scene.theirs.refused("sas", json!({"imodel": IMODEL})).await?;
-    ensure(scene.emulator.imodelhub_state().stats.tokens_refused >= 1, || error.clone())
+    let error = scene.theirs.refusal("sas", json!({"imodel": IMODEL})).await?;
+    class(&error, "WsgError", None, Some(401))?;
+    ensure(scene.emulator.imodelhub_state().stats.tokens_refused >= 1, || error.to_string())
 }
 
 async fn is_told_of_an_unknown_subscription(scene: Scene) -> Result<(), Failure> {
     let args = json!({"imodel": IMODEL, "id": "00000000-0000-4000-8000-000000000000"});
-    let error = scene.theirs.refused("unsubscribe", args).await?;
-    ensure(error == "IModelHubError" || error == "WsgError", || error.clone())
+    let error = scene.theirs.refusal("unsubscribe", args).await?;
+    // EventSubscriptionDoesNotExist
+    class(&error, "IModelHubError", Some(102_433), Some(404))
+}
+
+async fn is_told_of_an_unknown_type(scene: Scene) -> Result<(), Failure> {
+    let args = json!({"imodel": IMODEL, "types": ["VersionEvent", "NoSuchEvent"]});
+    let error = scene.theirs.refusal("subscribe", args).await?;
+    // EventTypeDoesNotExist
+    class(&error, "IModelHubError", Some(102_432), None)
+}
+
+async fn is_told_that_its_queue_is_gone(scene: Scene) -> Result<(), Failure> {
+    let place = scene.subscribe(&["VersionEvent"]).await?;
+    scene.call("unsubscribe", json!({"imodel": IMODEL, "id": place["id"]})).await?;
+    let error = scene.theirs.refusal("get", place).await?;
+    class(&error, "ResponseError", Some(0), None)?;
+    ensure(matches!(error["status"].as_u64(), Some(404 | 410)), || error.to_string())
+}
+
+async fn refuses_malformed_ids_and_no_types_itself(scene: Scene) -> Result<(), Failure> {
+    for (id, types) in [("not-a-guid", json!(["VersionEvent"])), (IMODEL, json!([]))] {
+        let error = scene.theirs.refusal("subscribe", json!({"imodel": id, "types": types})).await?;
+        // InvalidArgumentError
+        class(&error, "IModelHubClientError", Some(102_658), None)?;
+    }
+    ensure(scene.emulator.imodelhub_state().subscriptions.is_empty(), || "something was created".to_owned())
+}
+
+async fn is_told_of_a_failure_of_the_queue(scene: Scene) -> Result<(), Failure> {
+    let place = scene.subscribe(&["VersionEvent"]).await?;
+    scene.publish("VersionEvent")?;
+    for status in [403, 500, 503] {
+        let action = Action::Status { status, headers: BTreeMap::new(), body: "no".to_owned() };
+        scene.emulator.imodelhub_faults().add(Fault::new(action).path("/messages/head"))?;
+        let error = scene.theirs.refusal("get", place.clone()).await?;
+        class(&error, "ResponseError", Some(0), Some(u64::from(status)))?;
+    }
+    let got = scene.call("get", place).await?;
+    ensure(got["event"]["type"] == "VersionEvent", || format!("a failure took the event: {got}"))
+}
+
+async fn listens_to_global_events(scene: Scene) -> Result<(), Failure> {
+    let place = scene.global(&["iModelCreatedEvent", "HardiModelDeleteEvent"]).await?;
+    scene.call("global_listen", json!({"id": place["id"]})).await?;
+    for (name, class) in
+        [("iModelCreatedEvent", "IModelCreatedEvent"), ("HardiModelDeleteEvent", "HardiModelDeleteEvent")]
+    {
+        scene.emulator.publish_global_event(name, None);
+        scene.theirs.event(|event| event["type"] == class).await?;
+    }
+    scene.call("stop_listening", json!({"id": place["id"]})).await.map(drop)
+}
+
+async fn waits_in_a_long_poll_for_a_global_event(scene: Scene) -> Result<(), Failure> {
+    let mut place = scene.global(&["iModelCreatedEvent"]).await?;
+    place["timeout"] = json!(20);
+    let (got, ()) = tokio::join!(scene.call("global_get", place), async {
+        scene.emulator.wait_for_imodelhub(|state| state.waiting() == 1).await;
+        scene.emulator.publish_global_event("iModelCreatedEvent", None);
+    });
+    let got = got?;
+    ensure(got["event"]["type"] == "IModelCreatedEvent", || got.to_string())
+}
+
+async fn subscribes_globally_again_with_its_key(scene: Scene) -> Result<(), Failure> {
+    let first = scene.global(&["iModelCreatedEvent"]).await?;
+    let second = scene.global(&["iModelCreatedEvent"]).await?;
+    ensure(first["id"] == second["id"], || format!("{first} and {second}"))
 }
 
 async fn gets_global_events(scene: Scene) -> Result<(), Failure> {

@@ -12,6 +12,7 @@
 //!
 //! One file for each judge; `puppet` drives a foreign process, `install` gets the software, `report` makes the tables.
 
+mod bare;
 mod differential;
 mod ftrack;
 mod imodelhub;
@@ -19,6 +20,7 @@ mod install;
 mod puppet;
 mod report;
 mod socketio;
+mod tap;
 mod transcripts;
 
 use std::fmt;
@@ -223,14 +225,14 @@ pub async fn run(scenarios: &[Scenario], tools: &Tools) -> Report {
 }
 
 /// Plays scenarios against an emulator with a defect, until so many have noticed it: their titles, and how many
-/// were played.
+/// were played. Noticed is what fails with the defect and, played again within the same time, passes without.
 pub async fn notice(
     scenarios: &[Scenario],
     tools: &Tools,
     defect: Defect,
     enough: usize,
 ) -> (Vec<String>, usize) {
-    let stage = Stage::new(tools, Some(defect));
+    let (sound, spoilt) = (Stage::new(tools, None), Stage::new(tools, Some(defect)));
     let of_ftrack = matches!(
         defect,
         Defect::WrongReplyTarget | Defect::AckAfterConsequence | Defect::AckDropped | Defect::IdOnEvents
@@ -238,12 +240,17 @@ pub async fn notice(
     let judges = scenarios.iter().filter(|scenario| {
         scenario.direction != Direction::ClientWorks && scenario.with.contains("ftrack") == of_ftrack
     });
-    let plays = judges.map(|scenario| play(scenario, stage.another(), PATIENCE_WITH_DEFECT));
+    let plays = judges.map(|scenario| async {
+        let with = play(scenario, spoilt.another(), PATIENCE_WITH_DEFECT).await;
+        let noticed =
+            with.is_failure() && play(scenario, sound.another(), PATIENCE_WITH_DEFECT).await.is_success();
+        noticed.then(|| with.title())
+    });
     let mut plays = futures_util::stream::iter(plays).buffer_unordered(SIDE_BY_SIDE);
     let (mut noticed, mut played) = (Vec::new(), 0);
     while let Some(outcome) = plays.next().await {
         played += 1;
-        noticed.extend(Report::new(vec![outcome]).failed());
+        noticed.extend(outcome);
         if noticed.len() >= enough {
             break;
         }

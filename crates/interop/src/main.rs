@@ -7,6 +7,8 @@ use clap::Parser;
 use hub_emulator::Defect;
 use interop::{Failure, Scenario, Tools};
 
+/// Pairs of expression and event that are compared unless said.
+const PAIRS: usize = 2_000;
 /// Scenarios that must notice a defect before the next one is tried.
 const ENOUGH: usize = 2;
 
@@ -25,9 +27,9 @@ struct Args {
     /// Play them with each named defect of the emulator, too
     #[arg(long)]
     defects: bool,
-    /// Compare so many pairs of expression and event with the official matcher; 0: none
-    #[arg(long, default_value_t = 2_000, value_name = "PAIRS")]
-    differential: usize,
+    /// Compare so many pairs of expression and event with the official matcher [default: 2000, with --only 0]
+    #[arg(long, value_name = "PAIRS")]
+    differential: Option<usize>,
     /// What the pairs are made from
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -68,11 +70,12 @@ async fn judge(args: &Args) -> Result<bool, Failure> {
     println!("prepared in {:.1} s", began.elapsed().as_secs_f64());
     let began = std::time::Instant::now();
     let report = interop::run(&scenarios, &tools).await;
-    println!("\n{report}, in {:.1} s", began.elapsed().as_secs_f64());
+    println!("\n{report}\nplayed in {:.1} s", began.elapsed().as_secs_f64());
     let mut good = report.is_clean() && !(args.require && report.skipped() > 0);
-    if args.differential > 0 && args.only.is_none() {
+    let pairs = args.differential.unwrap_or(if args.only.is_none() { PAIRS } else { 0 });
+    if pairs > 0 {
         good &= match &tools.python {
-            Ok(_) => compare(&tools, args).await?,
+            Ok(_) => compare(&tools, pairs, args.seed).await?,
             Err(why) => not_done("expressions were not compared", why, args),
         };
     }
@@ -97,9 +100,9 @@ fn not_done(what: &str, why: &str, args: &Args) -> bool {
     !args.require
 }
 
-async fn compare(tools: &Tools, args: &Args) -> Result<bool, Failure> {
-    let classes = interop::differential(tools, args.differential, args.seed).await?;
-    println!("\n{} pairs of expression and event, seed {}:\n{classes}", args.differential, args.seed);
+async fn compare(tools: &Tools, pairs: usize, seed: u64) -> Result<bool, Failure> {
+    let classes = interop::differential(tools, pairs, seed).await?;
+    println!("\n{pairs} pairs of expression and event, seed {seed}:\n{classes}");
     Ok(classes.unexplained.is_empty())
 }
 

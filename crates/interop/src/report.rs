@@ -45,7 +45,15 @@ impl Outcome {
         }
     }
 
-    fn title(&self) -> String {
+    pub(crate) fn is_success(&self) -> bool {
+        matches!(self.verdict, Verdict::Passed)
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed(_))
+    }
+
+    pub(crate) fn title(&self) -> String {
         format!("{} {}: {}", self.direction, self.with, self.name)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use event_core::hub::Report;
@@ -12,6 +13,8 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::bare::{Bare, Heard, handshake};
+use crate::tap::{Frame, Noted, Tap};
 use crate::{Direction, Failure, Needs, Puppet, Scenario, Stage, Tools, ensure};
 
 const SERVER: &str = "socket.io 0.9.19";
@@ -20,15 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The server, and a session of ours on it.
 struct Scene {
     server: Puppet,
-    url: String,
+    address: SocketAddr,
     ours: Session,
 }
 
 impl Scene {
     async fn set(stage: &Stage, options: Value) -> Result<Self, Failure> {
-        let (server, url) = serve(stage, options).await?;
-        let ours = session(&url).await?;
-        Ok(Self { server, url, ours })
+        let (server, address) = serve(stage, options).await?;
+        let ours = session(&url(address)).await?;
+        Ok(Self { server, address, ours })
     }
 
     async fn state(&self) -> Result<Value, Failure> {
@@ -36,11 +39,16 @@ impl Scene {
     }
 }
 
-async fn serve(stage: &Stage, options: Value) -> Result<(Puppet, String), Failure> {
+async fn serve(stage: &Stage, options: Value) -> Result<(Puppet, SocketAddr), Failure> {
     let server = stage.puppet(SERVER, stage.tools.node("socketio", "socketio-hub.cjs")?)?;
     let started = server.call("start", options).await?;
-    let url = format!("http://127.0.0.1:{}", started["port"]);
-    Ok((server, url))
+    let port = started["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or_else(|| Failure::new(format!("no port in {started}")))?;
+    Ok((server, SocketAddr::from(([127, 0, 0, 1], port))))
+}
+
+fn url(server: SocketAddr) -> String {
+    format!("http://{server}")
 }
 
 async fn session(url: &str) -> Result<Session, Failure> {
@@ -82,14 +90,23 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         scenario("puts_us_out_and_we_return_with_a_fresh_session", default(), kicked),
         scenario("loses_the_connection_and_we_return", default(), cut),
         scenario("beats_and_we_answer", json!({"heartbeat": 1, "timeout": 3}), beats),
+        scenario("breaks_on_a_ping_and_a_pong", default(), breaks_on_a_ping_and_a_pong),
+        scenario("gives_a_session_id_for_one_websocket", default(), single_use),
+        Scenario::new(
+            Direction::ClientWorks,
+            SERVER,
+            Needs::Node,
+            "never_gets_from_us_what_breaks_it",
+            never_gets_from_us_what_breaks_it,
+        ),
         scenario("sends_the_unreadable_65536_byte_frame_and_we_return", default(), unreadable_frame),
         scenario("cuts_a_busy_publisher_off_and_nothing_is_lost", default(), busy_publisher),
     ]
 }
 
 async fn refuses_a_wrong_key(stage: Stage) -> Result<(), Failure> {
-    let (_server, url) = serve(&stage, json!({})).await?;
-    let session = Session::builder(&url, "ann", "wrong").build()?;
+    let (_server, address) = serve(&stage, json!({})).await?;
+    let session = Session::builder(url(address), "ann", "wrong").build()?;
     match session.event_hub().connect().await {
         Err(error) if error.kind() == ErrorKind::Unauthenticated => Ok(()),
         other => Err(Failure::new(format!("{other:?} instead of Unauthenticated"))),
@@ -98,7 +115,7 @@ async fn refuses_a_wrong_key(stage: Stage) -> Result<(), Failure> {
 
 async fn delivers_what_we_subscribe_to(scene: Scene) -> Result<(), Failure> {
     let mut stream = scene.ours.event_hub().subscribe("topic=real.plain").stream().await?;
-    let other = session(&scene.url).await?;
+    let other = session(&url(scene.address)).await?;
     other.event_hub().publish(Event::new("real.other", &0)?).await?;
     other.event_hub().publish(Event::new("real.plain", &json!({"n": 1}))?).await?;
     let delivery = within(stream.next()).await?.ok_or_else(|| Failure::new("the stream ended"))??;
@@ -113,7 +130,7 @@ async fn delivers_by_wildcard(scene: Scene) -> Result<(), Failure> {
 }
 
 async fn carries_a_request_and_its_reply(scene: Scene) -> Result<(), Failure> {
-    let other = session(&scene.url).await?;
+    let other = session(&url(scene.address)).await?;
     let answer = |event: Event| async move { Json(json!({"echo": event.data_value()})) };
     other.event_hub().subscribe("topic=real.ask").handle(answer).await?;
     let request = scene.ours.event_hub().publish_and_wait_for_reply(Event::new("real.ask", &7)?);
@@ -122,7 +139,7 @@ async fn carries_a_request_and_its_reply(scene: Scene) -> Result<(), Failure> {
 }
 
 async fn carries_several_replies(scene: Scene) -> Result<(), Failure> {
-    let others = [session(&scene.url).await?, session(&scene.url).await?];
+    let others = [session(&url(scene.address)).await?, session(&url(scene.address)).await?];
     for other in &others {
         other.event_hub().subscribe("topic=real.ask").handle(async |_: Event| Json("here")).await?;
     }
@@ -195,6 +212,61 @@ async fn beats(scene: Scene) -> Result<(), Failure> {
     ensure(timeout(Duration::from_secs(7), gone).await.is_err(), || "the connection broke".to_owned())?;
     let state = scene.state().await?;
     ensure(state["connections"] == 1 && state["open"] == 1, || state.to_string())
+}
+
+/// What it answers to a ping is no pong and breaks the connection; a pong that it did not ask for ends it.
+async fn breaks_on_a_ping_and_a_pong(scene: Scene) -> Result<(), Failure> {
+    let mut pinging = Bare::connect(scene.address, "ann", "her-key").await?;
+    pinging.ping().await?;
+    let heard = pinging.hear().await?;
+    ensure(matches!(&heard, Heard::End(why) if !why.starts_with("Pong")), || format!("{heard:?} to a ping"))?;
+    let mut ponging = Bare::connect(scene.address, "ann", "her-key").await?;
+    ponging.pong().await?;
+    let heard = ponging.hear().await?;
+    ensure(matches!(heard, Heard::End(_)), || format!("{heard:?} to a pong"))?;
+    // Others are not affected.
+    scene.ours.event_hub().publish(Event::new("real.after", &0)?).await?;
+    Ok(())
+}
+
+async fn single_use(scene: Scene) -> Result<(), Failure> {
+    let session = handshake(scene.address, "ann", "her-key").await?;
+    let mut first = Bare::open(scene.address, &session).await?;
+    let connected = first.next().await?;
+    ensure(connected == "1::", || connected)?;
+    first.close().await?;
+    let mut second = Bare::open(scene.address, &session).await?;
+    let refused = second.next().await?;
+    ensure(refused == "7:::1+0", || format!("{refused} to a session id that was used"))?;
+    let heard = second.hear().await?;
+    ensure(matches!(heard, Heard::End(_)), || format!("{heard:?} after the refusal"))
+}
+
+/// Everything that our client says in a long session, seen on the wire: no pings, no pongs, no fragments, and each
+/// session id once.
+async fn never_gets_from_us_what_breaks_it(stage: Stage) -> Result<(), Failure> {
+    let (server, address) = serve(&stage, json!({"heartbeat": 1, "timeout": 5})).await?;
+    let tap = Tap::before(address).await?;
+    let ours = session(&tap.url()).await?;
+    let scene = Scene { server, address, ours };
+    let large = "\u{e9}\u{1f600}".repeat(200_000);
+    for _ in 0..2 {
+        scene.ours.event_hub().publish(Event::new("real.large", &json!({"text": large}))?).await?;
+        returns(&scene, scene.server.call("kick", json!({}))).await?;
+    }
+    let beats = |noted: &Noted| noted.frames.iter().filter(|frame| frame.length == 3).count();
+    within(tap.wait_for(|noted| beats(noted) >= 3)).await?;
+    scene.ours.event_hub().close().await;
+    let noted = tap.noted();
+    let whole = |frame: &Frame| frame.last && matches!(frame.opcode, 1 | 8);
+    ensure(noted.frames.iter().all(whole), || format!("{:?}", noted.frames))?;
+    ensure(noted.frames.iter().any(|frame| frame.length > 1_000_000), || {
+        "nothing large was sent".to_owned()
+    })?;
+    let websockets: Vec<&String> =
+        noted.requests.iter().filter(|line| line.contains("/socket.io/1/websocket/")).collect();
+    let different: HashSet<_> = websockets.iter().collect();
+    ensure(websockets.len() == 3 && different.len() == 3, || format!("{websockets:?}"))
 }
 
 async fn unreadable_frame(scene: Scene) -> Result<(), Failure> {
