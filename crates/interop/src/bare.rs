@@ -77,7 +77,7 @@ impl Bare {
     }
 
     pub(crate) async fn ping(&mut self) -> Result<(), Failure> {
-        self.send_message(Message::Ping(Bytes::from_static(b"abc"))).await
+        self.send_message(Message::Ping(Bytes::new())).await
     }
 
     pub(crate) async fn pong(&mut self) -> Result<(), Failure> {

@@ -214,15 +214,15 @@ async fn beats(scene: Scene) -> Result<(), Failure> {
     ensure(state["connections"] == 1 && state["open"] == 1, || state.to_string())
 }
 
-/// What it answers to a ping is no pong and breaks the connection; a pong that it did not ask for ends it.
+/// An empty ping breaks the connection instead of being answered; a pong that it did not ask for ends it.
 async fn breaks_on_a_ping_and_a_pong(scene: Scene) -> Result<(), Failure> {
-    let mut pinging = Bare::connect(scene.address, "ann", "her-key").await?;
-    pinging.ping().await?;
-    let heard = pinging.hear().await?;
+    let mut first = Bare::connect(scene.address, "ann", "her-key").await?;
+    first.ping().await?;
+    let heard = first.hear().await?;
     ensure(matches!(&heard, Heard::End(why) if !why.starts_with("Pong")), || format!("{heard:?} to a ping"))?;
-    let mut ponging = Bare::connect(scene.address, "ann", "her-key").await?;
-    ponging.pong().await?;
-    let heard = ponging.hear().await?;
+    let mut second = Bare::connect(scene.address, "ann", "her-key").await?;
+    second.pong().await?;
+    let heard = second.hear().await?;
     ensure(matches!(heard, Heard::End(_)), || format!("{heard:?} to a pong"))?;
     // Others are not affected.
     scene.ours.event_hub().publish(Event::new("real.after", &0)?).await?;
