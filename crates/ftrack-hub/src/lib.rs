@@ -43,13 +43,13 @@ pub use event_hub::EventHub;
 pub use server_url::ServerUrl;
 pub use session::{Session, SessionBuilder};
 
-pub use event_core::hub;
 pub use event_core::supervisor::ReconnectPolicy;
-pub use event_core::transport::Guarantee;
+pub use event_core::transport::{Gap, Guarantee};
 pub use event_core::{
     ConnectionState, Context, Delivery, Error, ErrorKind, Event, EventBuilder, EventId, EventStream,
     Expression, Field, IntoReply, Json, Lifecycle, Overflow, RawJson, Receipt, Resend, Result, Retry, Secret,
     Subscriber, Subscription, SubscriptionId, Topic,
 };
+pub use event_core::{expression, hub};
 pub use transport_ws::dial;
 pub use transport_ws::{Tls, TlsBackend};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use event_core::hub::DrainReport;
 use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
 use transport_longpoll::address::QueueAddress;
@@ -112,6 +113,23 @@ pub struct EventSubscription {
     pub(crate) scope: Scope,
     key: Option<GlobalSubscriptionKey>,
     e_tag: Option<String>,
+}
+
+impl EventSubscription {
+    /// A subscription of an iModel that exists already, by the id that was kept from [`EventSubscription::id`]: a
+    /// program that starts again goes on with it, and finds what was queued meanwhile. Its types are not known here.
+    pub fn existing(imodel: &IModelId, id: impl Into<String>) -> Self {
+        Self::of(Scope::IModel(imodel.clone()), None, id.into())
+    }
+
+    /// The same for a global subscription, with the key that it was created with.
+    pub fn existing_global(key: &GlobalSubscriptionKey, id: impl Into<String>) -> Self {
+        Self::of(Scope::Global, Some(key.clone()), id.into())
+    }
+
+    fn of(scope: Scope, key: Option<GlobalSubscriptionKey>, id: String) -> Self {
+        Self { id, event_types: Vec::new(), scope, key, e_tag: None }
+    }
 }
 
 impl IModelHubClient {
@@ -285,6 +303,23 @@ impl IModelHubClient {
             .with_source(cause)
         })?;
         Ok(Some(LockedEvent { event: hub_event(&message)?, lock, queue }))
+    }
+
+    /// Ends every listener of this client in good order: no further polls, handlers finish what they have, events under
+    /// a lock are completed or given back. What is not done within `limit` is cut off, and comes again after its lock.
+    /// The report says what became of everything. It is final: listening again takes another client; the other calls go
+    /// on.
+    ///
+    /// Drop streams first: an event that a reader holds is waited for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the drain goes on even if the future is dropped.
+    pub async fn drain(&self, limit: Duration) -> DrainReport {
+        match self.0.listeners.engine() {
+            Some(hub) => hub.drain(limit).await,
+            None => DrainReport::default(),
+        }
     }
 
     /// Describes a listener on a subscription. Several on one subscription share its poll.

@@ -145,6 +145,11 @@ impl Listeners {
         Ok(hub)
     }
 
+    /// The engine, if a listener needed it yet.
+    pub(crate) fn engine(&self) -> Option<EventHub> {
+        self.hub.lock().clone()
+    }
+
     pub(super) fn fan(&self, id: &SubscriptionId) -> Option<Arc<Fan>> {
         self.shared.fans.lock().get(id).cloned()
     }

@@ -11,6 +11,7 @@ mod bodies;
 mod client;
 mod direct;
 mod failures;
+mod leaving;
 mod ledger;
 mod listening;
 mod support;

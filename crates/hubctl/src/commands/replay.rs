@@ -1,0 +1,92 @@
+//! `hubctl replay`.
+
+use std::time::Duration;
+
+use ftrack_hub::EventHub;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use super::data::file_text;
+use crate::connection::{Connection, leave};
+use crate::exit::{Exit, Failure, Result};
+use crate::recording::{self, Recorded};
+use crate::signals;
+
+/// Publishes the events of a recording again, in order, in the times in which they came.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The recording, or - for the standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// How many times faster; 0: without pauses
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    speed: f64,
+    /// Keep the ids of the events: hubs that have seen one drop it. Default: new ones
+    #[arg(long)]
+    keep_ids: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) async fn run(args: Args) -> Result {
+    if !args.speed.is_finite() || args.speed < 0.0 {
+        return Err(Failure::usage("--speed is a number from 0 on"));
+    }
+    let recorded = recording::read(&args.file, &file_text(&args.file)?)?;
+    let session = args.connection.connect().await?;
+    let hub = session.event_hub();
+    let bar = progress(recorded.len() as u64);
+    let published = tokio::select! {
+        published = play(hub, &recorded, &args, &bar) => published,
+        () = signals::end() => Err(Failure::new(Exit::Failed, format!("ended after {} event(s)", bar.position()))),
+    };
+    bar.finish_and_clear();
+    leave(hub).await;
+    let count = published?;
+    crate::output::Writer::stdout(crate::output::Format::Line).text(&format!("published {count} event(s)"))
+}
+
+async fn play(hub: &EventHub, recorded: &[Recorded], args: &Args, bar: &ProgressBar) -> Result<usize> {
+    let begin = start();
+    for Recorded { at, event } in recorded {
+        if args.speed > 0.0 {
+            tokio::time::sleep_until(begin + scaled(*at, args.speed)).await;
+        }
+        let mut event = event.to_builder();
+        if !args.keep_ids {
+            event = event.id(ftrack_hub::EventId::random());
+        }
+        hub.publish(event.build()?).await?;
+        bar.inc(1);
+    }
+    Ok(recorded.len())
+}
+
+fn scaled(at: Duration, speed: f64) -> Duration {
+    Duration::try_from_secs_f64(at.as_secs_f64() / speed).unwrap_or(Duration::MAX / 4)
+}
+
+/// On the standard error, and only where that is a terminal.
+fn progress(events: u64) -> ProgressBar {
+    let bar = ProgressBar::new(events);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+#[expect(clippy::disallowed_methods, reason = "a recording is played in time")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_scaled_and_never_too_long_to_wait_for() {
+        assert_eq!(scaled(Duration::from_secs(10), 4.0), Duration::from_millis(2500));
+        assert!(scaled(Duration::from_secs(u64::MAX), 1e-9) > Duration::from_secs(1 << 40));
+    }
+}

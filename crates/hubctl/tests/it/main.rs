@@ -1,0 +1,9 @@
+//! `hubctl` as a person uses it: every command against `hubctl serve`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod broken;
+mod following;
+mod imodel;
+mod scripts;
+mod support;

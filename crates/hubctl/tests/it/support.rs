@@ -1,0 +1,147 @@
+//! A served hub, and commands run against it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program under test.
+pub(crate) fn hubctl() -> PathBuf {
+    snapbox::cmd::cargo_bin("hubctl").to_path_buf()
+}
+
+/// `hubctl serve` on free ports; ends when dropped.
+pub(crate) struct Served {
+    child: Child,
+    folder: tempfile::TempDir,
+    pub(crate) ftrack: String,
+    pub(crate) imodelhub: String,
+}
+
+impl Served {
+    pub(crate) fn start(more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let mut command = Command::new(hubctl());
+        command.args(["serve", "--ftrack", "127.0.0.1:0", "--imodelhub", "127.0.0.1:0", "--ready-file"]);
+        command.arg(&ready).args(more).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It says so when it serves; the file is complete before the last line is read to its end.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while lines.next().unwrap().unwrap().find("IMODELHUB_URL").is_none() {}
+        let urls = loop {
+            match std::fs::read_to_string(&ready) {
+                Ok(text) => break serde_json::from_str::<Value>(&text).unwrap(),
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        let url = |name: &str| urls[name].as_str().unwrap().to_owned();
+        Self { child, folder, ftrack: url("ftrack"), imodelhub: url("imodelhub") }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command that connects to this hub.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = bare(args);
+        command.env("FTRACK_SERVER", &self.ftrack).env("IMODELHUB_URL", &self.imodelhub);
+        command
+    }
+
+    /// The same, run to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Its standard output; the command must succeed.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A command that goes on.
+    pub(crate) fn start_command(&self, args: &[&str]) -> Going {
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Going { child, out }
+    }
+
+    /// The state of the emulator, asked by HTTP.
+    pub(crate) fn state(&self) -> Value {
+        let address = self.ftrack.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request = format!("GET /admin/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    /// Waits until so many subscriptions are there.
+    pub(crate) fn subscriptions(&self, count: u64) {
+        while self.state()["state"]["subscriptions"] != count {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command without a server; a configuration file of the machine is not looked at.
+pub(crate) fn bare(args: &[&str]) -> Command {
+    let mut command = Command::new(hubctl());
+    command.args(args).stdin(Stdio::null());
+    for name in ["FTRACK_SERVER", "HUBCTL_PROFILE", "IMODELHUB_URL", "IMODEL_ID", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command.env("XDG_CONFIG_HOME", "/nonexistent").env("HOME", "/nonexistent");
+    command.env("FTRACK_API_USER", "jane").env("FTRACK_API_KEY", "marked-4711").env("NO_COLOR", "1");
+    command.env("IMODELHUB_TOKEN", "marked-4712");
+    command
+}
+
+/// A command at work.
+pub(crate) struct Going {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Going {
+    /// The next line that it writes.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Its end, and what it wrote meanwhile.
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().code(), rest, said)
+    }
+
+    /// Ends it as Ctrl-C does.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&self) {
+        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Closes the pipe that it writes into.
+    #[cfg(unix)]
+    pub(crate) fn close_output(self) -> Child {
+        self.child
+    }
+}
