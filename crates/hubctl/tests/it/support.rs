@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The program under test.
 pub(crate) fn hubctl() -> PathBuf {
-    snapbox::cmd::cargo_bin("hubctl").to_path_buf()
+    snapbox::cmd::cargo_bin("hubctl").clone()
 }
 
 /// `hubctl serve` on free ports; ends when dropped.
