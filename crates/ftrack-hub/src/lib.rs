@@ -34,6 +34,8 @@
 mod credentials;
 mod dialect;
 mod event_hub;
+#[cfg(feature = "typed")]
+pub mod events;
 mod server_url;
 mod session;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::{Error, ErrorKind, Result};
@@ -160,5 +160,20 @@ impl<T> From<Option<T>> for Field<T> {
     /// `None` becomes [`Field::Null`], which is how services spell "nothing".
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Self::Value)
+    }
+}
+
+impl<T: Serialize> Serialize for Field<T> {
+    /// [`Field::Absent`] is written as `null` where the member cannot be left out; a struct leaves it out by
+    /// `#[serde(skip_serializing_if = "Field::is_absent")]`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.value().serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    /// `null` is [`Field::Null`]. For a missing member to be [`Field::Absent`], write `#[serde(default)]`.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::from)
     }
 }

@@ -14,7 +14,7 @@ use crate::dispatch::lane::{AwaitedStart, Lane};
 use crate::dispatch::settle::Work;
 use crate::outbox::Receipt;
 use crate::subscription::Subscriber;
-use crate::{Event, EventId, RawJson, Result, SubscriptionId};
+use crate::{Error, Event, EventId, RawJson, Result, SubscriptionId};
 
 /// The surroundings of one call of a handler.
 #[derive(Clone)]
@@ -83,6 +83,12 @@ impl Context {
             work.defer();
         }
         Deferred(self.work.clone())
+    }
+
+    /// Counts and reports a failure of work that goes on after the handler has returned, as if the handler had
+    /// returned it.
+    pub fn report_failure(&self, error: Error) {
+        self.shared.handler_failed(&self.entry, error);
     }
 
     /// Sends a reply; may be called several times. The handler's return value, if it is one, is one more.

@@ -234,6 +234,8 @@ pub struct Stats {
     pub expired: u64,
     /// Handlers that returned an error or panicked.
     pub handler_failures: u64,
+    /// Of these: events whose data did not have the shape that a typed handler asked for.
+    pub undecodable: u64,
     /// Events dropped because a subscription's buffer was full.
     pub dropped: u64,
     /// Deliveries completed with the service.
@@ -283,6 +285,7 @@ counters!(
     refused,
     unconfirmed,
     handler_failures,
+    undecodable,
     dropped,
     completed,
     abandoned,

@@ -263,6 +263,9 @@ impl Shared {
 
     pub(crate) fn handler_failed(&self, entry: &Entry, error: Error) {
         count(&self.counters.handler_failures);
+        if error.kind() == ErrorKind::Decode {
+            count(&self.counters.undecodable);
+        }
         self.report(Lifecycle::HandlerFailed { id: entry.id().clone(), error: Arc::new(error) });
     }
 }

@@ -96,6 +96,17 @@ impl Subscribe {
         }
     }
 
+    /// Narrows the subscription: only events that match this expression, too.
+    ///
+    /// A malformed expression is reported when the subscription is made.
+    pub fn where_(mut self, expression: impl IntoExpression) -> Self {
+        self.expression = self.expression.and_then(|so_far| {
+            let more = expression.into_expression()?;
+            Ok(so_far.and(more)?)
+        });
+        self
+    }
+
     /// The subscriber's id. Default: a random one. An id in use on this hub is refused.
     pub fn id(mut self, id: impl Into<SubscriptionId>) -> Self {
         self.subscriber.set("id", id.into().as_str());

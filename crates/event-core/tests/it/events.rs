@@ -189,3 +189,21 @@ proptest! {
         prop_assert_eq!(kept, data);
     }
 }
+
+#[test]
+fn a_field_in_a_struct_keeps_absent_null_and_value_apart() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Shot {
+        #[serde(default, skip_serializing_if = "Field::is_absent")]
+        frames: Field<u32>,
+    }
+    for (text, frames) in
+        [("{}", Field::Absent), (r#"{"frames":null}"#, Field::Null), (r#"{"frames":7}"#, Field::Value(7))]
+    {
+        let shot: Shot = serde_json::from_str(text).unwrap();
+        assert_eq!(shot.frames, frames);
+        assert_eq!(serde_json::to_string(&shot).unwrap(), text);
+    }
+    assert!(serde_json::from_str::<Shot>(r#"{"frames":"7"}"#).is_err());
+    assert_eq!(serde_json::to_string(&[Field::Value(1), Field::Absent]).unwrap(), "[1,null]");
+}

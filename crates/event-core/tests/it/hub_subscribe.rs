@@ -7,7 +7,7 @@ use std::time::Duration;
 use event_core::dispatch::Overflow;
 use event_core::hub::Report;
 use event_core::transport::Guarantee;
-use event_core::{ErrorKind, Event, EventHub, Json, Lifecycle, Subscriber, SubscriptionId};
+use event_core::{Context, Error, ErrorKind, Event, EventHub, Json, Lifecycle, Subscriber, SubscriptionId};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
@@ -367,4 +367,40 @@ async fn subscribing_that_is_dropped_after_any_number_of_polls_leaves_no_subscri
     tokio::time::sleep(Duration::from_secs(1)).await; // paused
     assert_eq!(hub.stats().subscriptions, 0);
     assert_eq!(bus.subscriptions(), 1, "the hub's own, for replies");
+}
+
+#[tokio::test]
+async fn a_subscription_can_be_narrowed_step_by_step() {
+    let (_bus, hub) = one_hub().await;
+    let handler = async |_event: Event| {};
+    let narrowed = hub.subscribe("topic=t or topic=u").where_("data.n>1").where_("not source.id=me");
+    let narrowed = narrowed.handle(handler).await.unwrap();
+    assert_eq!(narrowed.expression().to_string(), "(topic=t or topic=u) and data.n>1 and not source.id=me");
+    for (whole, more) in [("topic=t", "a=="), ("topic", "a=1")] {
+        let error = hub.subscribe(whole).where_(more).handle(handler).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidExpression, "{whole} {more}");
+    }
+}
+
+#[tokio::test]
+async fn work_that_outlives_its_handler_reports_its_failure_as_the_handlers() {
+    let (_bus, hub) = one_hub().await;
+    let mut lifecycle = hub.lifecycle();
+    hub.subscribe("topic=t")
+        .id("long")
+        .handle_ctx(async |_event: Event, context: Context| {
+            tokio::spawn(async move {
+                context.report_failure(Error::new(ErrorKind::Handler, "render", "the disk is full"));
+            });
+        })
+        .await
+        .unwrap();
+    hub.publish(event("t")).await.unwrap();
+    loop {
+        if let Some(Report::Happened(Lifecycle::HandlerFailed { id, error })) = lifecycle.next().await {
+            assert_eq!((id.as_str(), error.message()), ("long", "the disk is full"));
+            break;
+        }
+    }
+    assert_eq!((hub.stats().handler_failures, hub.stats().undecodable), (1, 0));
 }

@@ -23,4 +23,8 @@ mod story_read;
 mod subscribing;
 mod support;
 mod targeting;
+#[cfg(feature = "typed")]
+mod typed_payloads;
+#[cfg(feature = "typed")]
+mod typed_subscribing;
 mod wire;
