@@ -1,6 +1,7 @@
 //! The verbs of ftrack's event hub.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_core::hub::{
@@ -27,11 +28,32 @@ use serde::Serialize;
 pub struct EventHub {
     hub: event_core::EventHub,
     id: SubscriptionId,
+    #[cfg_attr(not(feature = "typed"), expect(dead_code, reason = "actions and filters ask"))]
+    whoami: Arc<Whoami>,
+}
+
+/// Who uses the hub, and by which program.
+#[cfg_attr(not(feature = "typed"), expect(dead_code, reason = "actions and filters ask"))]
+pub(crate) struct Whoami {
+    pub(crate) user: String,
+    pub(crate) application_id: String,
 }
 
 impl EventHub {
-    pub(crate) fn new(hub: event_core::EventHub, id: SubscriptionId) -> Self {
-        Self { hub, id }
+    pub(crate) fn new(hub: event_core::EventHub, id: SubscriptionId, whoami: Whoami) -> Self {
+        Self { hub, id, whoami: Arc::new(whoami) }
+    }
+
+    /// The API user.
+    #[cfg(feature = "typed")]
+    pub(crate) fn user(&self) -> &str {
+        &self.whoami.user
+    }
+
+    /// What the program calls itself.
+    #[cfg(feature = "typed")]
+    pub(crate) fn application_id(&self) -> &str {
+        &self.whoami.application_id
     }
 
     /// The hub's id: the `source.id` of what it publishes, and the address of replies.

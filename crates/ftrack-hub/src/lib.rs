@@ -31,6 +31,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "typed")]
+pub mod actions;
 mod credentials;
 mod dialect;
 mod event_hub;
@@ -38,6 +40,8 @@ mod event_hub;
 pub mod events;
 mod server_url;
 mod session;
+#[cfg(feature = "typed")]
+pub mod updates;
 
 pub use credentials::{CredentialProvider, Credentials};
 pub use dialect::topics;

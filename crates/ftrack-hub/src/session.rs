@@ -11,6 +11,7 @@ use transport_ws::{Tls, WsTransport};
 use crate::EventHub;
 use crate::credentials::{CredentialProvider, KEY, Provided, USER};
 use crate::dialect::FtrackDialect;
+use crate::event_hub::Whoami;
 use crate::server_url::ServerUrl;
 
 /// The name of the Socket.IO event that carries ftrack's events.
@@ -285,7 +286,8 @@ impl SessionBuilder {
             builder = builder.reconnect(policy);
         }
         let hub = if self.auto_connect { builder.connect_lazy()? } else { builder.build()? };
-        Ok(Session { hub: EventHub::new(hub, id), url, user: self.user })
+        let whoami = Whoami { user: self.user.clone(), application_id: self.application_id };
+        Ok(Session { hub: EventHub::new(hub, id, whoami), url, user: self.user })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ftrack.action.*`: actions are looked for, launched, and talk to their user.
 
-use event_core::{Error, Event, IntoReply, Json, RawJson, Result};
+use event_core::{Error, Event, Field, IntoReply, Json, RawJson, Result};
 use serde_json::{Map, Value};
 
 use super::names::{ActionIdentifier, EntityId, EntityType};
@@ -110,6 +110,11 @@ object! {
 }
 
 impl ActionDiscover {
+    /// The question which actions there are for a selection, as ftrack asks it.
+    pub fn new(selection: impl IntoIterator<Item = Selected>) -> Self {
+        Self { selection: Some(selection.into_iter().collect()).into(), ..Self::default() }
+    }
+
     /// What is selected, wherever the server says it.
     pub fn selection(&self) -> &[Selected] {
         let deeper = || self.context.value()?.selection.value();
@@ -118,6 +123,28 @@ impl ActionDiscover {
 }
 
 impl ActionLaunch {
+    /// The launch of an action, as ftrack sends it.
+    pub fn new(
+        identifier: impl Into<ActionIdentifier>,
+        selection: impl IntoIterator<Item = Selected>,
+    ) -> Self {
+        Self {
+            identifier: Some(identifier.into()).into(),
+            selection: Some(selection.into_iter().collect()).into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same launch with the values of a form.
+    pub fn submitted<K: Into<String>, V: Into<Value>>(
+        mut self,
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let values = values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self.values = Field::Value(values);
+        self
+    }
+
     /// What is selected.
     pub fn selection(&self) -> &[Selected] {
         self.selection.value().map_or(&[], Vec::as_slice)

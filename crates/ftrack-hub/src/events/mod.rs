@@ -43,6 +43,7 @@ pub use action::{
     TriggerUserInterface,
 };
 pub use decode::DecodeError;
+pub(crate) use decode::{from_value, kind};
 pub use names::{
     Action, ActionIdentifier, ClientToken, ComponentId, EntityId, EntityType, LocationId, ObjectTypeId,
     PushToken, UserId,

@@ -12,7 +12,7 @@ use event_core::{
     Context, Delivery, Error, Event, EventStream, Expression, IntoReply, Overflow, RawJson, Result,
     Subscription, SubscriptionId,
 };
-use futures_core::Stream;
+use futures_util::Stream;
 use serde_json::Value;
 
 use super::Payload;
@@ -48,13 +48,14 @@ impl EventHub {
             // Text that no expression can carry: reported when the subscription is made.
             Err(_) => self.subscribe(format!("topic={}", P::TOPIC)),
         };
-        On { subscribe, payload: PhantomData }
+        On { hub: self.clone(), subscribe, payload: PhantomData }
     }
 }
 
 /// A subscription to the topic of a payload, being described. See [`EventHub::on`].
 #[must_use = "nothing is subscribed until a handler or a stream is asked for"]
 pub struct On<P> {
+    hub: EventHub,
     subscribe: Subscribe,
     payload: PhantomData<fn() -> P>,
 }
@@ -111,7 +112,11 @@ impl<P: Payload> On<P> {
     }
 
     fn with(self, change: impl FnOnce(Subscribe) -> Subscribe) -> Self {
-        Self { subscribe: change(self.subscribe), payload: PhantomData }
+        Self { subscribe: change(self.subscribe), ..self }
+    }
+
+    pub(crate) fn hub(&self) -> &EventHub {
+        &self.hub
     }
 
     /// Handles events with a function of payload and event; its return value is the reply.
@@ -192,7 +197,7 @@ impl<P: Payload> On<P> {
 }
 
 /// What a handler said, with its error as it is.
-pub(crate) struct Answer(pub(crate) Result<Option<RawJson>>);
+struct Answer(Result<Option<RawJson>>);
 
 impl IntoReply for Answer {
     fn into_reply(self) -> Result<Option<RawJson>> {

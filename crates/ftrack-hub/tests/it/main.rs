@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "typed")]
+mod actions;
 mod connecting;
 mod defects;
 mod leaving;
@@ -27,4 +29,6 @@ mod targeting;
 mod typed_payloads;
 #[cfg(feature = "typed")]
 mod typed_subscribing;
+#[cfg(feature = "typed")]
+mod updates;
 mod wire;
