@@ -25,6 +25,11 @@ impl Server {
         Ok(Self { emulator: Some(emulator), url })
     }
 
+    /// Whether the server is the embedded hub.
+    pub fn is_embedded(&self) -> bool {
+        self.emulator.is_some()
+    }
+
     /// The server's address.
     pub fn url(&self) -> &str {
         &self.url
@@ -51,6 +56,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/guides/ftrack.md")]
     struct FtrackGuide;
+    #[doc = include_str!("../docs/guides/recipes.md")]
+    struct Recipes;
     #[doc = include_str!("../docs/guides/imodelhub.md")]
     struct IModelHubGuide;
     #[doc = include_str!("../docs/guides/reliability.md")]

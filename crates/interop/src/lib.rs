@@ -12,6 +12,7 @@
 //!
 //! One file for each judge; `puppet` drives a foreign process, `install` gets the software, `report` makes the tables.
 
+mod actions;
 mod bare;
 mod differential;
 mod ftrack;
@@ -211,6 +212,7 @@ impl Stage {
 /// Every scenario.
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = ftrack::scenarios();
+    all.extend(actions::scenarios());
     all.extend(imodelhub::scenarios());
     all.extend(socketio::scenarios());
     all.extend(transcripts::scenarios());

@@ -111,6 +111,9 @@ impl ActionBuilder {
 
     /// Offered only when something is selected and all of it is of these types, in any spelling of
     /// [`EntityType::is`](crate::events::EntityType::is).
+    ///
+    /// A selection calls everything in the hierarchy of a project `task`, shots and sequences too: name
+    /// `TypedContext`, and look closer in [`ActionBuilder::on_discover`].
     pub fn for_entities<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.scope.types = types.into_iter().map(Into::into).collect();
         self

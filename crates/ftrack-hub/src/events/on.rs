@@ -260,9 +260,9 @@ impl<P> TypedDelivery<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`Payload::decode`].
-    pub fn payload(&self) -> Result<&P, &Error> {
-        self.payload.as_ref()
+    /// Those of [`Payload::decode`]; [`TypedDelivery::into_parts`] gives the error itself, with its source.
+    pub fn payload(&self) -> Result<&P> {
+        self.payload.as_ref().map_err(Error::duplicate)
     }
 
     /// The event.

@@ -92,12 +92,12 @@ impl Debounced {
         F: Fn(Entity, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoReply> + Send + 'static,
     {
-        let (feed, eaten) = mpsc::channel(FEED);
+        let (feed, told) = mpsc::channel(FEED);
         let counters = Arc::new(Counters::default());
         let entering = feed.clone();
         // The task ends with the last of its feeds: those of the subscription and of the handles.
         tokio::spawn(settle(
-            eaten,
+            told,
             Coalescer::new(self.debounce),
             self.filter,
             handler,
