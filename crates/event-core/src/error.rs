@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The service knows who asks and refuses all the same.
     PermissionDenied,
+    /// The proxy on the way refused the credentials in its address, or wants some. The service was not asked.
+    ProxyUnauthenticated,
     /// No connection could be made: name not found, refused, reset, no route.
     Unreachable,
     /// The TLS handshake failed: certificate, host name, protocol version.
@@ -192,6 +194,13 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|s| s as _)
+    }
+}
+
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
     }
 }
 
