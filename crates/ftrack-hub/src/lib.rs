@@ -44,6 +44,7 @@ pub use server_url::ServerUrl;
 pub use session::{Session, SessionBuilder};
 
 pub use event_core::hub;
+pub use event_core::network::{self, Proxy, ProxySetting};
 pub use event_core::supervisor::ReconnectPolicy;
 pub use event_core::transport::Guarantee;
 pub use event_core::{
