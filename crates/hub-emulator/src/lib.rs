@@ -67,6 +67,7 @@ mod in_memory;
 mod misbehaving;
 mod net;
 mod origin;
+mod proxy;
 mod state;
 
 pub use builder::Builder;
@@ -75,6 +76,7 @@ pub use error::{Error, ErrorKind};
 pub use faults::{Bugginess, Defect};
 pub use in_memory::{FtrackDialer, IModelHubExchange};
 pub use net::MemoryStream;
+pub use proxy::{Passage, PassageEnd, Proxy, ProxyBuilder, ProxyFault, ProxyProtocol};
 pub use state::{ConnectionInfo, Published, State, Stats, SubscriptionInfo};
 
 /// The examples of the README are compiled.

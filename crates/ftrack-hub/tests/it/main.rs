@@ -11,6 +11,7 @@ mod connecting;
 mod defects;
 mod leaving;
 mod misbehaving;
+mod proxied;
 mod publishing;
 mod recovering;
 mod replying;
