@@ -145,10 +145,14 @@ impl Error {
         !matches!(self.0.retry, Retry::Never)
     }
 
-    /// A copy for a second reader; the cause is carried as text.
+    /// A copy for a second reader; the cause is carried as text, and a
+    /// [`CertificateFault`](crate::network::CertificateFault) as it is.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let source = self.0.source.as_ref().map(|s| s.to_string().into());
+        let source = match crate::network::CertificateFault::of(self) {
+            Some(fault) => Some(fault.into()),
+            None => self.0.source.as_ref().map(|s| s.to_string().into()),
+        };
         Self(Box::new(Inner {
             kind: self.0.kind,
             retry: self.0.retry,

@@ -6,7 +6,7 @@ use crate::Error;
 
 /// Why the certificate of a server was refused, where the TLS library says so.
 ///
-/// It is the source of an [`ErrorKind::Tls`](crate::ErrorKind::Tls), and its source is what the library said:
+/// It is among the sources of an [`ErrorKind::Tls`](crate::ErrorKind::Tls), whose message has what the library said:
 ///
 /// ```
 /// use event_core::network::CertificateFault;
@@ -41,6 +41,28 @@ impl CertificateFault {
             cause = source.source();
         }
         None
+    }
+
+    /// The reason in the words of a library that gives no other: OpenSSL, SChannel, Apple's. `None` where they do not
+    /// tell.
+    pub fn in_words(words: &str) -> Option<Self> {
+        let words = words.to_ascii_lowercase();
+        let known = [
+            ("has expired", Self::Expired),
+            ("validity period", Self::Expired),
+            ("not yet valid", Self::NotYetValid),
+            ("mismatch", Self::WrongHost),
+            ("name does not match", Self::WrongHost),
+            ("revoked", Self::Revoked),
+            ("local issuer", Self::Untrusted),
+            ("issuer certificate", Self::Untrusted),
+            ("self-signed", Self::Untrusted),
+            ("self signed", Self::Untrusted),
+            ("verify the first certificate", Self::Untrusted),
+            ("certificate signature failure", Self::Untrusted),
+            ("not trusted", Self::Untrusted),
+        ];
+        known.into_iter().find(|(part, _)| words.contains(part)).map(|(_, fault)| fault)
     }
 
     /// What to do about it.
