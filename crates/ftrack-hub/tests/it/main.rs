@@ -17,6 +17,7 @@ mod recovering;
 mod replying;
 mod scripted;
 mod secrets;
+mod secure;
 mod stopping;
 mod story;
 mod story_compare;

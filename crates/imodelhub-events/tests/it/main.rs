@@ -13,4 +13,6 @@ mod direct;
 mod failures;
 mod ledger;
 mod listening;
+mod proxied;
+mod secure;
 mod support;
