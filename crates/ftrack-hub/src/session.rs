@@ -286,12 +286,11 @@ impl SessionBuilder {
         if let Some(bytes) = self.max_frame {
             transport = transport.max_frame(bytes);
         }
-        transport = match self.dialer {
-            Some(dialer) => transport.boxed_dialer(dialer),
-            None => {
-                let proxy = self.proxy.transpose()?.unwrap_or_default();
-                transport.dialer(transport_ws::TcpDialer::new(self.tls).proxy(proxy))
-            }
+        transport = if let Some(dialer) = self.dialer {
+            transport.boxed_dialer(dialer)
+        } else {
+            let proxy = self.proxy.transpose()?.unwrap_or_default();
+            transport.dialer(transport_ws::TcpDialer::new(self.tls).proxy(proxy))
         };
         let dialect = FtrackDialect::new(&self.user, &self.application_id, host_name());
         let id = dialect.hub_id().clone();

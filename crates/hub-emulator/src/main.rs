@@ -108,7 +108,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         let certificate = args
             .allow_host
             .iter()
-            .fold(hub_emulator::TlsCertificate::valid(), |certificate, host| certificate.host(host));
+            .fold(hub_emulator::TlsCertificate::valid(), hub_emulator::TlsCertificate::host);
         builder = builder.tls(certificate);
     }
     let emulator = builder.start().await?;

@@ -406,12 +406,11 @@ impl ClientBuilder {
     /// TLS cannot be set up.
     pub fn build(self) -> Result<IModelHubClient> {
         let base = self.environment.base()?;
-        let exchange = match self.exchange {
-            Some(exchange) => exchange,
-            None => {
-                let proxy = self.proxy.transpose()?.unwrap_or_default();
-                Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
-            }
+        let exchange = if let Some(exchange) = self.exchange {
+            exchange
+        } else {
+            let proxy = self.proxy.transpose()?.unwrap_or_default();
+            Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
         };
         let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
         let service = Arc::new(Service::new(

@@ -102,11 +102,12 @@ async fn a_client_goes_through_every_kind_of_proxy_and_comes_back_after_a_cut() 
 
 #[tokio::test]
 async fn every_refusal_of_a_proxy_has_its_kind_and_names_the_proxy() {
+    use ErrorKind::{PermissionDenied, ProxyUnauthenticated, Unreachable};
+
     let proxy = proxy().await;
     let place = proxy.addr().to_string();
     let login = format!("jane:{PASSWORD}@");
     let wrong = format!("jane:{PASSWORD}-not@");
-    use ErrorKind::{PermissionDenied, ProxyUnauthenticated, Unreachable};
     for (service, scheme, login, fault, kind, says) in [
         ("http", "http", "", None, ProxyUnauthenticated, "it wants credentials"),
         ("http", "http", &*wrong, None, ProxyUnauthenticated, "user and password"),

@@ -77,19 +77,17 @@ async fn target<'a>(proxy: &Proxy, endpoint: &'a Endpoint) -> Result<Target<'a>>
         return Ok(Target::Host(host, port));
     }
     let found = tokio::net::lookup_host((host, port)).await.map(|mut addresses| addresses.next());
-    match found {
-        Ok(Some(address)) => Ok(Target::Address(address.ip(), port)),
-        Ok(None) | Err(_) => {
-            let message = format!(
-                "{endpoint} has no address here; check the name, or let the proxy look it up (socks5h instead of socks5)"
-            );
-            let error = Error::new(ErrorKind::Unreachable, OP, message);
-            Err(match found {
-                Err(cause) => error.with_source(cause),
-                Ok(_) => error,
-            })
-        }
+    if let Ok(Some(address)) = found {
+        return Ok(Target::Address(address.ip(), port));
     }
+    let message = format!(
+        "{endpoint} has no address here; check the name, or let the proxy look it up (socks5h instead of socks5)"
+    );
+    let error = Error::new(ErrorKind::Unreachable, OP, message);
+    Err(match found {
+        Err(cause) => error.with_source(cause),
+        Ok(_) => error,
+    })
 }
 
 /// Carries out the exchange.
