@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The service knows who asks and refuses all the same.
     PermissionDenied,
+    /// The proxy on the way refused the credentials in its address, or wants some. The service was not asked.
+    ProxyUnauthenticated,
     /// No connection could be made: name not found, refused, reset, no route.
     Unreachable,
     /// The TLS handshake failed: certificate, host name, protocol version.
@@ -143,10 +145,14 @@ impl Error {
         !matches!(self.0.retry, Retry::Never)
     }
 
-    /// A copy for a second reader; the cause is carried as text.
+    /// A copy for a second reader; the cause is carried as text, and a
+    /// [`CertificateFault`](crate::network::CertificateFault) as it is.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let source = self.0.source.as_ref().map(|s| s.to_string().into());
+        let source = match crate::network::CertificateFault::of(self) {
+            Some(fault) => Some(fault.into()),
+            None => self.0.source.as_ref().map(|s| s.to_string().into()),
+        };
         Self(Box::new(Inner {
             kind: self.0.kind,
             retry: self.0.retry,
@@ -192,6 +198,13 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|s| s as _)
+    }
+}
+
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
     }
 }
 

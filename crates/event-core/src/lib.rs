@@ -39,6 +39,7 @@ mod handler;
 pub mod hub;
 pub mod memory;
 mod names;
+pub mod network;
 mod outbox;
 mod speaking;
 mod subscription;

@@ -49,6 +49,7 @@ pub use event_hub::EventHub;
 pub use server_url::ServerUrl;
 pub use session::{Session, SessionBuilder};
 
+pub use event_core::network::{self, Proxy, ProxySetting};
 pub use event_core::supervisor::ReconnectPolicy;
 pub use event_core::transport::{Gap, Guarantee};
 pub use event_core::{

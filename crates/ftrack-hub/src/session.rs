@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use event_core::network::{Proxy, ProxySetting};
 use event_core::supervisor::ReconnectPolicy;
 use event_core::{Error, ErrorKind, Result, Secret};
 use transport_ws::dial::Dialer;
@@ -63,6 +64,7 @@ pub struct SessionBuilder {
     reconnect: Option<ReconnectPolicy>,
     dialer: Option<Box<dyn Dialer>>,
     tls: Tls,
+    proxy: Option<Result<ProxySetting>>,
 }
 
 impl Session {
@@ -91,6 +93,7 @@ impl Session {
             reconnect: None,
             dialer: None,
             tls: Tls::default(),
+            proxy: None,
         }
     }
 
@@ -222,7 +225,31 @@ impl SessionBuilder {
         self
     }
 
-    /// What carries the bytes, instead of TCP and TLS.
+    /// Connects through this proxy, whatever the environment says: `http://user:password@host:port`, `socks5://..`
+    /// (this machine looks the server's name up), `socks5h://..` (the proxy does), or a [`Proxy`]. TLS is spoken with
+    /// the server, through the proxy. User and password are shown nowhere.
+    pub fn proxy<P>(mut self, proxy: P) -> Self
+    where
+        P: TryInto<Proxy>,
+        Error: From<P::Error>,
+    {
+        self.proxy = Some(proxy.try_into().map(ProxySetting::through).map_err(Error::from));
+        self
+    }
+
+    /// Connects directly, whatever the environment says.
+    pub fn no_proxy(self) -> Self {
+        self.proxy_setting(ProxySetting::direct())
+    }
+
+    /// Which proxy leads to the server. Default [`ProxySetting::environment`]: `HTTPS_PROXY`, `HTTP_PROXY`,
+    /// `ALL_PROXY` and `NO_PROXY`, as they are when the session is built.
+    pub fn proxy_setting(mut self, setting: ProxySetting) -> Self {
+        self.proxy = Some(Ok(setting));
+        self
+    }
+
+    /// What carries the bytes, instead of TCP, TLS and proxies.
     pub fn dialer(mut self, dialer: impl Dialer) -> Self {
         self.dialer = Some(Box::new(dialer));
         self
@@ -233,8 +260,8 @@ impl SessionBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUrl`], [`ErrorKind::InvalidCredentials`] for an empty or unsendable user or key,
-    /// [`ErrorKind::NoRuntime`] outside a tokio runtime.
+    /// [`ErrorKind::InvalidUrl`] (also of a proxy), [`ErrorKind::InvalidCredentials`] for an empty or unsendable user or
+    /// key, [`ErrorKind::NoRuntime`] outside a tokio runtime.
     pub fn build(self) -> Result<Session> {
         let url = ServerUrl::parse(&self.server_url)?;
         if self.user.trim().is_empty() {
@@ -260,9 +287,11 @@ impl SessionBuilder {
         if let Some(bytes) = self.max_frame {
             transport = transport.max_frame(bytes);
         }
-        transport = match self.dialer {
-            Some(dialer) => transport.boxed_dialer(dialer),
-            None => transport.dialer(transport_ws::TcpDialer::new(self.tls)),
+        transport = if let Some(dialer) = self.dialer {
+            transport.boxed_dialer(dialer)
+        } else {
+            let proxy = self.proxy.transpose()?.unwrap_or_default();
+            transport.dialer(transport_ws::TcpDialer::new(self.tls).proxy(proxy))
         };
         let dialect = FtrackDialect::new(&self.user, &self.application_id, host_name());
         let id = dialect.hub_id().clone();

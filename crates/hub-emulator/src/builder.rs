@@ -13,6 +13,8 @@ use crate::error::{Error, ErrorKind};
 use crate::faults::{Bugginess, Defect, Defects};
 use crate::ftrack::{Config, Users};
 use crate::imodelhub;
+#[cfg(feature = "tls")]
+use crate::net::Secure;
 use crate::origin::Policy;
 
 const MIB: usize = 1024 * 1024;
@@ -34,6 +36,8 @@ pub struct Builder {
     clock: Option<Source>,
     defects: Vec<Defect>,
     bugginess: Option<Bugginess>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::secure::TlsCertificate>,
     invalid: Option<String>,
 }
 
@@ -66,6 +70,8 @@ impl Builder {
             clock: None,
             defects: Vec::new(),
             bugginess: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             invalid: None,
         }
     }
@@ -213,8 +219,17 @@ impl Builder {
         self
     }
 
-    /// Lets the emulator listen on an address that other machines reach. Default: it refuses to. There is no
-    /// encryption, and the admin routes ask for no key.
+    /// Speaks TLS on both sides, with this certificate: URLs begin with `https` then, and clients are to trust
+    /// [`Emulator::root_certificate_pem`]. Faults of connections are above TLS: all but a refusal strike after the TLS
+    /// handshake. Not [in memory](Builder::in_memory). Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, certificate: crate::secure::TlsCertificate) -> Self {
+        self.tls = Some(certificate);
+        self
+    }
+
+    /// Lets the emulator listen on an address that other machines reach. Default: it refuses to. Nothing is encrypted
+    /// unless it speaks TLS, and the admin routes ask for no key.
     pub fn allow_remote(mut self, allow: bool) -> Self {
         self.allow_remote = allow;
         self
@@ -242,14 +257,36 @@ impl Builder {
         self.imodelhub.policy = self.policy_at(self.imodelhub.address, self.with_imodelhub)?;
         let with =
             Services { ftrack: self.with_ftrack, imodelhub: self.with_imodelhub, in_memory: self.in_memory };
+        #[cfg(feature = "tls")]
+        let secure = self.identity()?;
+        #[cfg(feature = "tls")]
+        {
+            self.imodelhub.settings.tls = secure.is_some();
+        }
+        #[cfg(not(feature = "tls"))]
+        let secure = None;
         let defects = Defects::default();
         self.defects.iter().for_each(|defect| defects.set(*defect, true));
         let clock = self.clock.unwrap_or_else(Source::machine);
-        let emulator = Emulator::with_config(self.config, self.imodelhub, with, clock, defects).await?;
+        let emulator =
+            Emulator::with_config((self.config, self.imodelhub), with, secure, clock, defects).await?;
         if let Some(bugginess) = &self.bugginess {
             emulator.bugginess(bugginess)?;
         }
         Ok(emulator)
+    }
+
+    /// What is shown to clients that speak TLS.
+    #[cfg(feature = "tls")]
+    fn identity(&self) -> Result<Option<Secure>, Error> {
+        match &self.tls {
+            Some(_) if self.in_memory => {
+                let message = "there is no TLS in memory; leave out one of the two";
+                Err(Error::new(ErrorKind::InvalidSetting, message))
+            }
+            Some(certificate) => certificate.issue().map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Who may come in at an address, if a service may listen there at all.

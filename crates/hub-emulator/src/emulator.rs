@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::faults::Defects;
 use crate::ftrack::{Config, Hub, Server};
 use crate::imodelhub;
-use crate::net::{Door, Place};
+use crate::net::{Door, Place, Secure};
 use crate::state::{ConnectionInfo, Published, State, Stats};
 
 /// Ports on which no machine listens these days.
@@ -34,6 +34,7 @@ pub struct Emulator {
     with: Services,
     pub(crate) doors: Doors,
     pub(crate) defects: Defects,
+    secure: Option<Secure>,
     servers: Mutex<Servers>,
 }
 
@@ -53,8 +54,8 @@ pub(crate) struct Doors {
 }
 
 impl Services {
-    fn place(self, address: SocketAddr) -> Place {
-        if self.in_memory { Place::InMemory(address) } else { Place::Listening(address) }
+    fn place(self, address: SocketAddr, secure: Option<&Secure>) -> Place {
+        if self.in_memory { Place::InMemory(address) } else { Place::Listening(address, secure.cloned()) }
     }
 
     /// What stands in URLs when nothing listens: some port, since clients take no 0.
@@ -105,9 +106,9 @@ impl Emulator {
     }
 
     pub(crate) async fn with_config(
-        ftrack: Config,
-        imodelhub: imodelhub::Config,
+        (ftrack, imodelhub): (Config, imodelhub::Config),
         with: Services,
+        secure: Option<Secure>,
         source: Source,
         defects: Defects,
     ) -> Result<Self, Error> {
@@ -118,6 +119,7 @@ impl Emulator {
             hub: Hub::new(ftrack, Arc::clone(&clock), defects.clone()),
             imodelhub: imodelhub::Hub::new(imodelhub, clock, defects.clone()),
             defects,
+            secure,
             with,
             doors: Doors::default(),
             servers: Mutex::default(),
@@ -136,20 +138,39 @@ impl Emulator {
     async fn listen(&self) -> Result<Servers, Error> {
         let mut servers = Servers::default();
         if self.with.ftrack {
-            let (hub, place) = (Arc::clone(&self.hub), self.with.place(self.address));
+            let (hub, place) = (Arc::clone(&self.hub), self.with.place(self.address, self.secure.as_ref()));
             servers.ftrack = Some(Server::start(hub, place, &self.doors.ftrack).await?);
         }
         if self.with.imodelhub {
-            let (hub, place) = (Arc::clone(&self.imodelhub), self.with.place(self.imodelhub_address));
+            let (hub, place) =
+                (Arc::clone(&self.imodelhub), self.with.place(self.imodelhub_address, self.secure.as_ref()));
             let door = &self.doors.imodelhub;
             servers.imodelhub = Some(imodelhub::Server::start(hub, place, door).await?);
         }
         Ok(servers)
     }
 
+    /// What URLs begin with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secure.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate of the authority that signed the emulator's, in PEM; `None` without
+    /// [TLS](Builder::tls). It stays the same over restarts.
+    #[cfg(feature = "tls")]
+    pub fn root_certificate_pem(&self) -> Option<String> {
+        self.secure.as_ref().map(Secure::root_pem)
+    }
+
+    /// The same in DER.
+    #[cfg(feature = "tls")]
+    pub fn root_certificate_der(&self) -> Option<Vec<u8>> {
+        self.secure.as_ref().map(|secure| secure.root.clone())
+    }
+
     /// The server URL to give to a client, such as `http://127.0.0.1:41234`. It stays the same over restarts.
     pub fn ftrack_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme(), self.address)
     }
 
     /// The address listened on.

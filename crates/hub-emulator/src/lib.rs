@@ -47,9 +47,11 @@
 //! # }
 //! ```
 //!
+//! With [`Builder::tls`] both sides speak TLS, and [`Proxy`] is a proxy to put in front of them.
+//!
 //! # What it is not
 //!
-//! No REST API of ftrack, no entities, no `xhr-polling`, no TLS, no permissions, nothing on disk. Events for an ftrack
+//! No REST API of ftrack, no entities, no `xhr-polling`, no permissions, nothing on disk. Events for an ftrack
 //! client that is away are lost, as on the real hub. Where the measured server is broken (frames of exactly
 //! 65,536 bytes, the receive counter that kicks busy publishers), the emulator is not; where it is strict, the
 //! emulator is too: websocket pings get no answer, `5::{..}` is ignored, a session id is good for one websocket.
@@ -67,6 +69,9 @@ mod in_memory;
 mod misbehaving;
 mod net;
 mod origin;
+mod proxy;
+#[cfg(feature = "tls")]
+mod secure;
 mod state;
 
 pub use builder::Builder;
@@ -75,6 +80,9 @@ pub use error::{Error, ErrorKind};
 pub use faults::{Bugginess, Defect};
 pub use in_memory::{FtrackDialer, IModelHubExchange};
 pub use net::MemoryStream;
+pub use proxy::{Passage, PassageEnd, Proxy, ProxyBuilder, ProxyFault, ProxyProtocol};
+#[cfg(feature = "tls")]
+pub use secure::TlsCertificate;
 pub use state::{ConnectionInfo, Published, State, Stats, SubscriptionInfo};
 
 /// The examples of the README are compiled.

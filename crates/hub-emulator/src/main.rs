@@ -33,7 +33,13 @@ struct Args {
     /// A host name under which clients reach the emulator, besides localhost.
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Listen on an address that other machines reach: nothing is encrypted, and admin routes ask for no key.
+    /// Speak TLS, with a certificate for localhost made at the start; the certificate of its authority, which clients
+    /// are to trust, is written to this file in PEM.
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "CA-FILE")]
+    tls: Option<std::path::PathBuf>,
+    /// Listen on an address that other machines reach: nothing is encrypted without --tls, and admin routes ask for no
+    /// key.
     #[arg(long)]
     allow_remote: bool,
 }
@@ -67,7 +73,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     for address in args.ftrack.iter().chain(&args.imodelhub).filter(|address| !address.ip().is_loopback()) {
         if args.allow_remote {
-            tracing::warn!(%address, "other machines can connect: no encryption, open admin routes");
+            tracing::warn!(%address, "other machines can connect, and admin routes are open to them");
         }
     }
     match run(args).await {
@@ -97,7 +103,24 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     builder = args.allow_origin.iter().fold(builder, hub_emulator::Builder::allow_origin);
     builder = args.allow_host.iter().fold(builder, hub_emulator::Builder::allow_host);
+    #[cfg(feature = "tls")]
+    if args.tls.is_some() {
+        let certificate = args
+            .allow_host
+            .iter()
+            .fold(hub_emulator::TlsCertificate::valid(), hub_emulator::TlsCertificate::host);
+        builder = builder.tls(certificate);
+    }
     let emulator = builder.start().await?;
+    #[cfg(feature = "tls")]
+    if let (Some(file), Some(pem)) = (&args.tls, emulator.root_certificate_pem()) {
+        std::fs::write(file, pem).map_err(|cause| {
+            format!(
+                "cannot write the certificate to {}: {cause}; name a file in a folder that exists",
+                file.display()
+            )
+        })?;
+    }
     let end = end_signal()?;
     let mut out = std::io::stdout();
     // A reader that went away is no reason to stop.

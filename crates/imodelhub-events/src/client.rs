@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use event_core::hub::DrainReport;
+use event_core::network::{Proxy, ProxySetting};
 use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
 use transport_longpoll::address::QueueAddress;
 use transport_longpoll::auth::{QueueAuth, SharedAuth};
-use transport_longpoll::exchange::ReqwestExchange;
+use transport_longpoll::exchange::{ReqwestExchange, Tls};
 use transport_longpoll::message::Message;
 use transport_longpoll::request::{LockAction, ReceiveMode};
 use transport_longpoll::{HttpExchange, Lock, QueueClient};
@@ -97,6 +98,8 @@ pub struct ClientBuilder {
     environment: Environment,
     provider: Arc<dyn AccessTokenProvider>,
     exchange: Option<Arc<dyn HttpExchange>>,
+    tls: Tls,
+    proxy: Option<Result<ProxySetting>>,
     request_timeout: Duration,
     long_poll: Duration,
     wall_clock: fn() -> SystemTime,
@@ -139,6 +142,8 @@ impl IModelHubClient {
             environment,
             provider: Arc::new(provider),
             exchange: None,
+            tls: Tls::default(),
+            proxy: None,
             request_timeout: Duration::from_secs(25),
             long_poll: Duration::from_secs(60),
             wall_clock: SystemTime::now,
@@ -392,7 +397,37 @@ impl ClientBuilder {
         self
     }
 
-    /// What speaks HTTP, instead of reqwest.
+    /// How TLS is spoken. Default: rustls with the platform's certificates, where it is compiled in.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Connects through this proxy, whatever the environment says: `http://user:password@host:port`, `socks5://..`
+    /// (this machine looks the server's name up), `socks5h://..` (the proxy does), or a [`Proxy`]. TLS is spoken with
+    /// the service, through the proxy. User and password are shown nowhere.
+    pub fn proxy<P>(mut self, proxy: P) -> Self
+    where
+        P: TryInto<Proxy>,
+        Error: From<P::Error>,
+    {
+        self.proxy = Some(proxy.try_into().map(ProxySetting::through).map_err(Error::from));
+        self
+    }
+
+    /// Connects directly, whatever the environment says.
+    pub fn no_proxy(self) -> Self {
+        self.proxy_setting(ProxySetting::direct())
+    }
+
+    /// Which proxy leads to the service and to its queues. Default [`ProxySetting::environment`]: `HTTPS_PROXY`,
+    /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as they are when the client is built.
+    pub fn proxy_setting(mut self, setting: ProxySetting) -> Self {
+        self.proxy = Some(Ok(setting));
+        self
+    }
+
+    /// What speaks HTTP, instead of reqwest; TLS and proxies are its own affair then.
     pub fn exchange(mut self, exchange: impl HttpExchange) -> Self {
         self.exchange = Some(Arc::new(exchange));
         self
@@ -402,13 +437,15 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUrl`], [`ErrorKind::InvalidInput`] for a poll out of range, [`ErrorKind::Tls`] when
+    /// [`ErrorKind::InvalidUrl`] (also of a proxy), [`ErrorKind::InvalidInput`] for a poll out of range, [`ErrorKind::Tls`] when
     /// TLS cannot be set up.
     pub fn build(self) -> Result<IModelHubClient> {
         let base = self.environment.base()?;
-        let exchange = match self.exchange {
-            Some(exchange) => exchange,
-            None => Arc::new(ReqwestExchange::builder().build()?),
+        let exchange = if let Some(exchange) = self.exchange {
+            exchange
+        } else {
+            let proxy = self.proxy.transpose()?.unwrap_or_default();
+            Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
         };
         let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
         let service = Arc::new(Service::new(

@@ -6,6 +6,8 @@
 #[cfg(feature = "reqwest")]
 mod client;
 #[cfg(feature = "reqwest")]
+mod failure;
+#[cfg(feature = "reqwest")]
 mod tls;
 
 use std::fmt;
@@ -19,7 +21,7 @@ use http::{HeaderMap, Method, StatusCode};
 #[cfg(feature = "reqwest")]
 pub use client::{ReqwestExchange, ReqwestExchangeBuilder};
 #[cfg(feature = "reqwest")]
-pub use tls::TlsBackend;
+pub use tls::{Tls, TlsBackend};
 
 /// Does one HTTP exchange.
 #[async_trait]
@@ -115,6 +117,10 @@ pub enum ExchangeErrorKind {
     Connect,
     /// No TLS connection, for a reason that will stay. The request was not sent.
     Tls,
+    /// The proxy on the way refused the credentials in its address, or wants some. The service was not asked.
+    ProxyUnauthenticated,
+    /// The proxy on the way does not allow this server. The service was not asked.
+    ProxyRefused,
     /// It took too long.
     Timeout,
     /// The connection broke off, before or in the answer.
@@ -161,7 +167,14 @@ impl ExchangeError {
     /// Whether the service may have acted on the request: for a destructive read, whether a message may be lost.
     pub fn may_have_acted(&self) -> bool {
         use ExchangeErrorKind as Kind;
-        !matches!(self.kind, Kind::Connect | Kind::Tls | Kind::InvalidRequest)
+        !matches!(
+            self.kind,
+            Kind::Connect
+                | Kind::Tls
+                | Kind::ProxyUnauthenticated
+                | Kind::ProxyRefused
+                | Kind::InvalidRequest
+        )
     }
 
     /// The error of the operation `op` on a queue.
@@ -170,6 +183,8 @@ impl ExchangeError {
         let (kind, retry) = match self.kind {
             Kind::Connect => (ErrorKind::Unreachable, Retry::Backoff),
             Kind::Tls => (ErrorKind::Tls, Retry::Never),
+            Kind::ProxyUnauthenticated => (ErrorKind::ProxyUnauthenticated, Retry::Never),
+            Kind::ProxyRefused => (ErrorKind::PermissionDenied, Retry::Never),
             Kind::Timeout => (ErrorKind::Timeout, Retry::Backoff),
             Kind::Broken => (ErrorKind::Disconnected, Retry::Backoff),
             Kind::TooLarge => (ErrorKind::TooLarge, Retry::Backoff),

@@ -12,6 +12,7 @@ mod f12_lock;
 mod f14_drain;
 mod f15_drops;
 mod f16_order;
+mod f18_proxies;
 mod f22_acks;
 mod resets;
 mod services;
@@ -33,6 +34,7 @@ pub const FAULTS: &[Fault] = &[
     f14_drain::FAULT,
     f15_drops::FAULT,
     f16_order::FAULT,
+    f18_proxies::FAULT,
     f22_acks::FAULT,
     resets::FAULT,
 ];

@@ -141,7 +141,7 @@ impl Emulator {
     /// The URL to give to a client as that of an iModelBank, such as `http://127.0.0.1:41235`. It stays the same over
     /// restarts.
     pub fn imodelhub_url(&self) -> String {
-        format!("http://{}", self.imodelhub_address)
+        format!("{}://{}", self.scheme(), self.imodelhub_address)
     }
 
     /// The address listened on.

@@ -67,6 +67,7 @@ impl Default for Config {
             sas_lifetime: Duration::from_secs(3_600),
             sas_max_uses: None,
             plain_bodies: false,
+            tls: false,
             max_poll: Duration::from_secs(230),
             event_types: Vec::new(),
         };

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) sas_lifetime: Duration,
     pub(crate) sas_max_uses: Option<u32>,
     pub(crate) plain_bodies: bool,
+    /// Whether clients come by https.
+    pub(crate) tls: bool,
     /// The longest that a poll is held, whatever it asks for.
     pub(crate) max_poll: Duration,
     /// Types known besides the real ones, in both families.
@@ -82,7 +84,8 @@ impl Service {
     pub(super) fn request(&mut self, request: &Request<Bytes>, address: &str, now: Duration) -> Step {
         self.bus.stats.requests += 1;
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let origin = format!("http://{}", host.filter(|host| !host.is_empty()).unwrap_or(address));
+        let scheme = if self.settings.tls { "https" } else { "http" };
+        let origin = format!("{scheme}://{}", host.filter(|host| !host.is_empty()).unwrap_or(address));
         let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         match Route::parse(request.uri().path()) {
             Ok(Route::Wsg { topic, class, id }) => {

@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Secure;
 use super::memory::{MemoryStream, pair};
 use super::socket::{Socket, Untold, Wire};
 use super::valve::{Fate, Rate, Valve};
@@ -65,10 +66,10 @@ pub(crate) enum Trouble {
 pub(crate) type Gate = Arc<dyn Fn() -> Vec<Trouble> + Send + Sync>;
 
 /// Where a server is reached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// Over TCP at this address, and in memory.
-    Listening(SocketAddr),
+    /// Over TCP at this address, perhaps with TLS, and in memory.
+    Listening(SocketAddr, Option<Secure>),
     /// In memory only. The address is what clients are told.
     InMemory(SocketAddr),
 }
@@ -83,6 +84,8 @@ struct Host {
     site: Router,
     gate: Gate,
     head_timeout: Duration,
+    /// Who it is to clients that come over TCP, if that is with TLS.
+    secure: Option<Secure>,
     /// Whether answers say the machine's time.
     dated: bool,
     tasks: Tasks,
@@ -111,15 +114,15 @@ impl Server {
         gate: Gate,
         site: impl FnOnce(&Tasks, SocketAddr) -> Router,
     ) -> Result<Self, Error> {
-        let (listener, address) = match place {
-            Place::Listening(address) => {
+        let (listener, address, secure) = match place {
+            Place::Listening(address, secure) => {
                 let bound = |cause| Error::bind(address, cause);
                 let listener = TcpListener::bind(address).await.map_err(bound)?;
                 let address = listener.local_addr().map_err(bound)?;
                 tracing::info!(%address, "listening");
-                (Some(listener), address)
+                (Some(listener), address, secure)
             }
-            Place::InMemory(address) => (None, address),
+            Place::InMemory(address) => (None, address, None),
         };
         let tasks = Tasks { tracker: TaskTracker::new(), stop: CancellationToken::new() };
         let untold = Untold::default();
@@ -127,6 +130,7 @@ impl Server {
             site: site(&tasks, address),
             gate,
             head_timeout,
+            secure,
             dated: listener.is_some(),
             tasks: tasks.clone(),
             untold: untold.clone(),
@@ -201,14 +205,48 @@ impl Host {
     fn welcome(&self, wire: Wire, troubles: Vec<Trouble>) {
         let host = self.clone();
         let stop = self.tasks.stop.clone();
-        let socket = Socket::new(wire, self.untold.clone());
         self.tasks.tracker.spawn(async move {
+            let receiving = async {
+                let wire =
+                    if troubles.contains(&Trouble::Refuse) { Some(wire) } else { host.secured(wire).await };
+                if let Some(wire) = wire {
+                    let socket = Socket::new(wire, host.untold.clone());
+                    host.receive(socket, troubles).await;
+                }
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = host.receive(socket, troubles) => {}
+                () = receiving => {}
             }
         });
+    }
+
+    /// The stream after the TLS handshake, if there is to be one; `None` if it failed.
+    #[cfg(feature = "tls")]
+    async fn secured(&self, wire: Wire) -> Option<Wire> {
+        match (wire, &self.secure) {
+            (Wire::Tcp(stream), Some(secure)) => {
+                match tokio::time::timeout(self.head_timeout, secure.accept(stream)).await {
+                    Ok(Ok(stream)) => Some(Wire::Tls(Box::new(stream))),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "a TLS handshake failed");
+                        None
+                    }
+                    Err(_) => None,
+                }
+            }
+            (wire, _) => Some(wire),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_async, reason = "there is nothing to await without TLS")]
+    async fn secured(&self, wire: Wire) -> Option<Wire> {
+        match self.secure {
+            None => Some(wire),
+            Some(never) => match never {},
+        }
     }
 
     async fn receive(self, socket: Socket, troubles: Vec<Trouble>) {

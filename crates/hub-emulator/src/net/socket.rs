@@ -24,6 +24,8 @@ const SCRAP: usize = 4 * 1024;
 /// What carries the bytes.
 pub(crate) enum Wire {
     Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     Memory(MemorySocket),
 }
 
@@ -79,6 +81,8 @@ impl Drop for Socket {
             Fate::Reset => match wire {
                 // Closing then sends RST instead of FIN.
                 Wire::Tcp(stream) => drop(stream.set_zero_linger()),
+                #[cfg(feature = "tls")]
+                Wire::Tls(stream) => drop(stream.get_ref().0.set_zero_linger()),
                 Wire::Memory(pipe) => pipe.reset(),
             },
         }
@@ -162,6 +166,8 @@ impl Wire {
     fn stream(&mut self) -> Pin<&mut dyn Stream> {
         match self {
             Self::Tcp(stream) => Pin::new(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream.as_mut()),
             Self::Memory(memory) => Pin::new(&mut memory.pipe),
         }
     }

@@ -116,3 +116,33 @@ async fn the_program_refuses_what_it_should_and_says_what_to_do() {
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     assert_eq!(http(local, "GET / HTTP/1.1", "").await.0, 200);
 }
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn the_program_speaks_tls_and_writes_down_whom_to_trust() {
+    let file = std::env::temp_dir().join(format!("hub-emulator-{}.pem", std::process::id()));
+    let args = ["--ftrack", "127.0.0.1:0", "--imodelhub", "127.0.0.1:0", "--tls", file.to_str().unwrap()];
+    let mut child = program(&args).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = within(lines.next_line()).await.unwrap().expect("a line");
+    let ready: serde_json::Map<String, Value> = serde_json::from_str(&line).unwrap();
+    assert!(
+        ready.len() == 2 && ready.values().all(|url| url.as_str().unwrap().starts_with("https://127.0.0.1:"))
+    );
+    let pem = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n") && pem.ends_with("-----END CERTIFICATE-----\n"));
+    // A client that speaks plainly is not served.
+    let address = ready["ftrack"].as_str().unwrap().strip_prefix("https://").unwrap();
+    let mut plain = tokio::net::TcpStream::connect(address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = within(tokio::io::AsyncReadExt::read_to_end(&mut plain, &mut answer)).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+
+    let missing = within(program(&["--tls", "/no/such/folder/ca.pem"]).output()).await.unwrap();
+    let log = String::from_utf8_lossy(&missing.stderr);
+    assert!(!missing.status.success() && log.contains("/no/such/folder/ca.pem"), "{log}");
+}

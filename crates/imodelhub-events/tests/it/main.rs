@@ -14,4 +14,6 @@ mod failures;
 mod leaving;
 mod ledger;
 mod listening;
+mod proxied;
+mod secure;
 mod support;

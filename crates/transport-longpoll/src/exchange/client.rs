@@ -1,22 +1,28 @@
 //! HTTP over the network, by reqwest.
 
-use std::error::Error as _;
 use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use event_core::{Error, ErrorKind, Result};
+use event_core::network::{Proxy, ProxySetting};
+use event_core::{Error, ErrorKind, Result, Secret};
+use http::StatusCode;
 
-use super::{ExchangeError, ExchangeErrorKind, HttpExchange, Request, Response, TlsBackend};
+use super::failure::{failed, wants_login};
+use super::{ExchangeError, ExchangeErrorKind, HttpExchange, Request, Response, Tls, TlsBackend};
 
 /// HTTP/1.1 over the network. A clone shares the connections.
 ///
-/// Proxies are taken from the environment (`HTTPS_PROXY` and its like) unless the builder says otherwise.
+/// Proxies are taken from the environment as it is when the exchange is built (`HTTPS_PROXY` and its like, see
+/// [`ProxySetting`]) unless the builder says otherwise.
 /// Redirections are never followed, and answers are not decompressed, since none are asked for.
 #[derive(Clone)]
 pub struct ReqwestExchange {
     client: reqwest::Client,
+    proxy: Arc<ProxySetting>,
     max_body: usize,
 }
 
@@ -26,16 +32,8 @@ pub struct ReqwestExchangeBuilder {
     max_body: usize,
     connect_timeout: Duration,
     idle_timeout: Duration,
-    proxy: Proxy,
-    backend: Option<TlsBackend>,
-    #[cfg(feature = "rustls-no-provider")]
-    rustls: Option<std::sync::Arc<rustls::ClientConfig>>,
-}
-
-enum Proxy {
-    Environment,
-    None,
-    At(String),
+    proxy: Result<ProxySetting>,
+    tls: Tls,
 }
 
 impl ReqwestExchange {
@@ -54,10 +52,8 @@ impl ReqwestExchange {
             max_body: 16 * 1024 * 1024,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),
-            proxy: Proxy::Environment,
-            backend: None,
-            #[cfg(feature = "rustls-no-provider")]
-            rustls: None,
+            proxy: Ok(ProxySetting::environment()),
+            tls: Tls::default(),
         }
     }
 }
@@ -81,29 +77,45 @@ impl ReqwestExchangeBuilder {
         self
     }
 
-    /// Connects through this HTTP proxy, whatever the environment says. User name and password may stand in it.
-    pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = Proxy::At(url.into());
+    /// Connects through this proxy, whatever the environment says: `http://user:password@host:port`, `socks5://..`
+    /// (this machine looks the server's name up), `socks5h://..` (the proxy does), or a [`Proxy`]. TLS is spoken with
+    /// the server, through the proxy. User and password are shown nowhere.
+    pub fn proxy<P>(mut self, proxy: P) -> Self
+    where
+        P: TryInto<Proxy>,
+        Error: From<P::Error>,
+    {
+        self.proxy = proxy.try_into().map(ProxySetting::through).map_err(Error::from);
         self
     }
 
     /// Connects directly, whatever the environment says.
-    pub fn no_proxy(mut self) -> Self {
-        self.proxy = Proxy::None;
+    pub fn no_proxy(self) -> Self {
+        self.proxy_setting(ProxySetting::direct())
+    }
+
+    /// Which proxy leads to a server. Default [`ProxySetting::environment`].
+    pub fn proxy_setting(mut self, setting: ProxySetting) -> Self {
+        self.proxy = Ok(setting);
         self
     }
 
-    /// Chooses the library that speaks TLS. Default rustls where it is compiled in.
+    /// How TLS is spoken. Default: rustls with the platform's certificates, where it is compiled in.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Chooses the library that speaks TLS, as [`Tls::backend`] does.
     pub fn backend(mut self, backend: TlsBackend) -> Self {
-        self.backend = Some(backend);
+        self.tls = self.tls.backend(backend);
         self
     }
 
-    /// Uses rustls with this configuration, for roots or client certificates of your own.
+    /// Uses rustls with this configuration, as [`Tls::rustls_config`] does.
     #[cfg(feature = "rustls-no-provider")]
-    pub fn rustls_config(mut self, config: std::sync::Arc<rustls::ClientConfig>) -> Self {
-        self.backend = Some(TlsBackend::Rustls);
-        self.rustls = Some(config);
+    pub fn rustls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls = self.tls.rustls_config(config);
         self
     }
 
@@ -111,7 +123,8 @@ impl ReqwestExchangeBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Tls`] when TLS cannot be set up; [`ErrorKind::InvalidUrl`] for a proxy that is no URL.
+    /// [`ErrorKind::Tls`] when TLS cannot be set up; [`ErrorKind::InvalidUrl`] or
+    /// [`ErrorKind::InvalidCredentials`] for an address of a proxy that cannot be used.
     pub fn build(self) -> Result<ReqwestExchange> {
         const OP: &str = "build HTTP client";
         let mut builder = reqwest::Client::builder()
@@ -120,39 +133,68 @@ impl ReqwestExchangeBuilder {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(self.idle_timeout)
             .tcp_nodelay(true);
-        builder = match &self.proxy {
-            Proxy::Environment => builder,
-            Proxy::None => builder.no_proxy(),
-            Proxy::At(url) => match reqwest::Proxy::all(url) {
-                Ok(proxy) => builder.no_proxy().proxy(proxy),
-                // The URL may hold a password: it is not shown.
-                Err(_) => {
-                    return Err(Error::new(ErrorKind::InvalidUrl, OP, "the proxy's address is not a URL"));
-                }
-            },
-        };
-        #[cfg(feature = "rustls-no-provider")]
-        let builder = super::tls::apply(builder, self.backend, self.rustls)?;
-        #[cfg(not(feature = "rustls-no-provider"))]
-        let builder = super::tls::apply(builder, self.backend);
-        let client = builder.build().map_err(|cause| {
+        let proxy = Arc::new(self.proxy?);
+        let chosen = Arc::clone(&proxy);
+        // Without this it would read the environment by other rules.
+        builder = builder.no_proxy();
+        builder = builder.proxy(reqwest::Proxy::custom(move |url| {
+            choose(&chosen, url).ok().flatten().map(|proxy| with_login(proxy).expose().to_owned())
+        }));
+        let client = self.tls.apply(builder)?.build().map_err(|cause| {
             Error::new(ErrorKind::Tls, OP, "the HTTP client cannot be set up")
                 .with_source(cause.without_url())
         })?;
-        Ok(ReqwestExchange { client, max_body: self.max_body })
+        Ok(ReqwestExchange { client, proxy, max_body: self.max_body })
     }
+}
+
+/// The proxy that leads to the server of a URL.
+fn choose<'s>(setting: &'s ProxySetting, url: &reqwest::Url) -> Result<Option<&'s Proxy>> {
+    let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else { return Ok(None) };
+    setting.choose(host.trim_matches(['[', ']']), port, url.scheme() == "https")
+}
+
+/// The address of a proxy with user and password, for reqwest alone.
+fn with_login(proxy: &Proxy) -> Secret {
+    let address = proxy.to_string();
+    let Some(((user, password), (scheme, place))) = proxy.login().zip(address.split_once("://")) else {
+        return Secret::new(address);
+    };
+    let (user, password) = (encoded(user), encoded(password));
+    Secret::new(format!("{scheme}://{}:{}@{place}", user.expose(), password.expose()))
+}
+
+/// Percent-encoded, whatever is not a letter or a digit.
+fn encoded(text: &Secret) -> Secret {
+    let mut encoded = String::with_capacity(text.expose().len() * 3);
+    for byte in text.expose().bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    Secret::new(encoded)
 }
 
 #[async_trait]
 impl HttpExchange for ReqwestExchange {
     async fn exchange(&self, request: Request) -> Result<Response, ExchangeError> {
         let Request { method, url, headers, body, deadline } = request;
+        let invalid = |what: &str| ExchangeError::new(ExchangeErrorKind::InvalidRequest, what);
+        let url: reqwest::Url = url.parse().map_err(|_| invalid("the request's URL cannot be used"))?;
+        let proxy = choose(&self.proxy, &url).map_err(|error| invalid(error.message()).with_source(error))?;
+        let https = url.scheme() == "https";
         let mut sending = self.client.request(method, url).headers(headers).timeout(deadline);
         if !body.is_empty() {
             sending = sending.body(body);
         }
-        let mut answer = sending.send().await.map_err(failed)?;
+        let mut answer = sending.send().await.map_err(|error| failed(error, proxy, https))?;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+        // No service says so; a proxy does, to a request that it was to forward.
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(wants_login(proxy));
+        }
         let body = self.body(answer).await?;
         Ok(Response::new(status, headers, body))
     }
@@ -161,17 +203,19 @@ impl HttpExchange for ReqwestExchange {
 impl ReqwestExchange {
     /// Reads a body, up to the limit.
     async fn body(&self, mut answer: reqwest::Response) -> Result<Bytes, ExchangeError> {
+        // The server was reached: no proxy is to blame.
+        let broken = |error| failed(error, None, false);
         let too_large = || {
             let message = format!("the answer is larger than the {} bytes allowed", self.max_body);
             ExchangeError::new(ExchangeErrorKind::TooLarge, message)
         };
-        let Some(first) = answer.chunk().await.map_err(failed)? else { return Ok(Bytes::new()) };
+        let Some(first) = answer.chunk().await.map_err(broken)? else { return Ok(Bytes::new()) };
         let mut length = first.len();
         if length > self.max_body {
             return Err(too_large());
         }
         let mut chunks = vec![first];
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             length += chunk.len();
             if length > self.max_body {
                 return Err(too_large());
@@ -190,46 +234,6 @@ impl ReqwestExchange {
             }
         }
     }
-}
-
-/// An error of reqwest in our words. Its URL is left out; the causes say what happened.
-fn failed(error: reqwest::Error) -> ExchangeError {
-    let error = error.without_url();
-    let mut cause = String::new();
-    let mut next = error.source();
-    while let Some(source) = next {
-        cause = source.to_string();
-        next = source.source();
-    }
-    let (kind, what) = if error.is_builder() {
-        (ExchangeErrorKind::InvalidRequest, "the request cannot be sent as it is")
-    } else if error.is_timeout() && error.is_connect() {
-        (ExchangeErrorKind::Connect, "no connection in time")
-    } else if error.is_timeout() {
-        (ExchangeErrorKind::Timeout, "no answer in time")
-    } else if error.is_connect() && super::tls::is_refusal(&error) {
-        (ExchangeErrorKind::Tls, "no TLS connection; check the server's certificate")
-    } else if error.is_connect() {
-        (ExchangeErrorKind::Connect, "no connection")
-    } else if is_malformed(&error) {
-        (ExchangeErrorKind::Protocol, "what came is not HTTP")
-    } else {
-        (ExchangeErrorKind::Broken, "the connection broke off")
-    };
-    let message = if cause.is_empty() { what.to_owned() } else { format!("{what}: {cause}") };
-    ExchangeError::new(kind, message).with_source(error)
-}
-
-/// hyper's parse errors carry no type that is visible here, only words.
-fn is_malformed(error: &reqwest::Error) -> bool {
-    let mut next = error.source();
-    while let Some(source) = next {
-        if source.to_string().starts_with("invalid HTTP") {
-            return true;
-        }
-        next = source.source();
-    }
-    false
 }
 
 impl fmt::Debug for ReqwestExchange {

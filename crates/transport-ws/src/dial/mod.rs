@@ -1,8 +1,9 @@
 //! Reaching the server: a seam between the websocket and whatever carries its bytes.
 //!
-//! [`TcpDialer`] dials TCP, with TLS where the endpoint asks for it. A test hands out the end of an in-memory
-//! pipe instead, and a proxy dialer the stream of its tunnel.
+//! [`TcpDialer`] dials TCP, by way of a proxy where one is set, with TLS where the endpoint asks for it. A test hands
+//! out the end of an in-memory pipe instead.
 
+mod proxy;
 mod tls;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use event_core::network::ProxySetting;
 use event_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -77,7 +79,9 @@ pub trait Dialer: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`] or [`ErrorKind::Tls`].
+    /// [`ErrorKind::Unreachable`] or [`ErrorKind::Tls`]; by way of a proxy also
+    /// [`ErrorKind::ProxyUnauthenticated`], [`ErrorKind::PermissionDenied`], [`ErrorKind::Refused`] and
+    /// [`ErrorKind::Protocol`].
     ///
     /// # Cancel safety
     ///
@@ -85,33 +89,51 @@ pub trait Dialer: Send + Sync + 'static {
     async fn dial(&self, endpoint: &Endpoint) -> Result<BoxedIo>;
 }
 
-/// Dials TCP directly.
+/// Dials TCP, directly or by way of a proxy, with TLS on top: a proxy carries the encrypted bytes, and the certificate
+/// is the server's.
+///
+/// The default takes proxies from the environment as it is when the dialer is made; see [`ProxySetting`].
 #[derive(Clone, Debug, Default)]
 pub struct TcpDialer {
     tls: Tls,
+    proxy: ProxySetting,
 }
 
 impl TcpDialer {
-    /// A dialer with these TLS settings.
+    /// A dialer with these TLS settings, and proxies of the environment.
     pub fn new(tls: Tls) -> Self {
-        Self { tls }
+        Self { tls, proxy: ProxySetting::environment() }
+    }
+
+    /// Which proxy leads to a server. Default: what the environment says.
+    pub fn proxy(mut self, setting: impl Into<ProxySetting>) -> Self {
+        self.proxy = setting.into();
+        self
     }
 }
 
 #[async_trait]
 impl Dialer for TcpDialer {
     async fn dial(&self, endpoint: &Endpoint) -> Result<BoxedIo> {
-        let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(|cause| {
-            let message =
-                format!("cannot reach {endpoint}: {cause}; check the address and that the server is up");
-            Error::new(ErrorKind::Unreachable, OP, message).with_source(cause)
-        })?;
-        // Events are small and wait for answers.
-        if let Err(cause) = stream.set_nodelay(true) {
-            tracing::debug!(%cause, "cannot set TCP_NODELAY");
-        }
+        let stream = match self.proxy.choose(endpoint.host(), endpoint.port(), endpoint.tls())? {
+            Some(proxy) => proxy::dial(proxy, endpoint).await?,
+            None => tcp(endpoint.host(), endpoint.port()).await.map_err(|cause| {
+                let message =
+                    format!("cannot reach {endpoint}: {cause}; check the address and that the server is up");
+                Error::new(ErrorKind::Unreachable, OP, message).with_source(cause)
+            })?,
+        };
         if endpoint.tls() { self.tls.wrap(endpoint, stream).await } else { Ok(Box::new(stream)) }
     }
+}
+
+async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // Events are small and wait for answers.
+    if let Err(cause) = stream.set_nodelay(true) {
+        tracing::debug!(%cause, "cannot set TCP_NODELAY");
+    }
+    Ok(stream)
 }
 
 /// Counts what is read, so that a long message in arrival is seen as a sign of life.

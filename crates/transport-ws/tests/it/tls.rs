@@ -13,7 +13,10 @@ use transport_ws::{Endpoint, Tls, WsTransport};
 
 /// A certificate authority, and a certificate of it.
 struct Issued {
-    #[cfg_attr(not(feature = "rustls-no-provider"), expect(dead_code, reason = "for rustls only"))]
+    #[cfg_attr(
+        not(any(feature = "rustls-no-provider", feature = "native-tls")),
+        expect(dead_code, reason = "for clients with TLS only")
+    )]
     root: CertificateDer<'static>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -198,28 +201,171 @@ mod by_rustls {
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Tls, false), "{error}");
         assert!(error.to_string().contains("speaks https on this port"), "{error}");
     }
+}
+
+/// The same with every library that is compiled in.
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod by_every_library {
+    use event_core::network::CertificateFault;
+    use event_core::transport::Link;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use transport_ws::TlsBackend;
+
+    use super::*;
+
+    const LIBRARIES: &[TlsBackend] = &[
+        #[cfg(feature = "rustls")]
+        TlsBackend::Rustls,
+        #[cfg(feature = "native-tls")]
+        TlsBackend::NativeTls,
+    ];
+
+    fn pem(der: &CertificateDer<'_>) -> String {
+        let text = data_encoding::BASE64.encode(der);
+        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    }
+
+    /// Handshake, websocket, `1::`, and then nothing until the client goes.
+    async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor) {
+        let mut key = String::new();
+        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\nSID:60:60:websocket", ""] {
+            let mut stream = acceptor.accept(accept(listener).await).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            let head = String::from_utf8(head).unwrap();
+            if let Some(given) = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")) {
+                key = tokio_tungstenite::tungstenite::handshake::derive_accept_key(given.as_bytes());
+                let upgraded = format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Accept: {key}\r\n\r\n"
+                );
+                stream.write_all(upgraded.as_bytes()).await.unwrap();
+                stream.write_all(b"\x81\x031::").await.unwrap();
+                stream.flush().await.unwrap();
+                while stream.read_u8().await.is_ok() {}
+            }
+        }
+        assert!(!key.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_root_certificate_that_was_added_is_trusted() {
+        let issued = issue("us", &["localhost", "127.0.0.1"], |_| {});
+        let other = issue("somebody", &["localhost"], |_| {});
+        let bundle = pem(&other.root) + &pem(&issued.root);
+        for &library in LIBRARIES {
+            for (what, tls) in [
+                ("DER", Tls::default().add_root_certificate_der(issued.root.to_vec())),
+                ("PEM", Tls::default().add_root_certificate_pem(pem(&issued.root))),
+                ("several in PEM", Tls::default().add_root_certificate_pem(bundle.clone())),
+            ] {
+                for host in ["localhost", "127.0.0.1"] {
+                    let (listener, acceptor) = server(&issued).await;
+                    let transport = transport(host, &listener, tls.clone().backend(library));
+                    let connecting = async {
+                        let Link { info, .. } = transport.connect(Attempt::first()).await.unwrap();
+                        assert!(info.peer.starts_with("https://"), "{library:?} {what}");
+                    };
+                    tokio::join!(connecting, serve(&listener, &acceptor));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_fault_of_a_certificate_has_its_name() {
+        let ours = issue("us", &["localhost"], |_| {});
+        for (expected, issued) in [
+            (CertificateFault::Untrusted, issue("somebody", &["localhost"], |_| {})),
+            (CertificateFault::WrongHost, issue("us", &["studio.example.com"], |_| {})),
+            (
+                CertificateFault::Expired,
+                issue("us", &["localhost"], |params| {
+                    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+                }),
+            ),
+            (
+                CertificateFault::NotYetValid,
+                issue("us", &["localhost"], |params| {
+                    params.not_before = rcgen::date_time_ymd(4000, 1, 1);
+                }),
+            ),
+        ] {
+            for &library in LIBRARIES {
+                let root = if expected == CertificateFault::Untrusted { &ours.root } else { &issued.root };
+                let tls = Tls::default().backend(library).add_root_certificate_der(root.to_vec());
+                let (listener, acceptor) = server(&issued).await;
+                let error = refused(&transport("localhost", &listener, tls), &listener, &acceptor).await;
+                assert_eq!(
+                    (error.kind(), error.is_transient()),
+                    (ErrorKind::Tls, false),
+                    "{library:?}: {error}"
+                );
+                for error in [&error, &error.duplicate()] {
+                    assert_eq!(CertificateFault::of(error), Some(expected), "{library:?}: {error:?}");
+                }
+                let text = error.to_string();
+                assert!(text.contains(&expected.to_string()) && text.contains(expected.advice()), "{text}");
+                assert!(text.contains("https://localhost:"), "{text}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_root_certificate_that_is_none_is_an_error() {
+        let issued = issue("us", &["localhost"], |_| {});
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for &library in LIBRARIES {
+            for tls in [
+                Tls::default().add_root_certificate_pem("no certificate"),
+                Tls::default().add_root_certificate_pem(broken),
+                Tls::default().add_root_certificate_der(b"no certificate".to_vec()),
+            ] {
+                let (listener, acceptor) = server(&issued).await;
+                let error =
+                    refused(&transport("localhost", &listener, tls.backend(library)), &listener, &acceptor)
+                        .await;
+                assert_eq!(
+                    (error.kind(), error.is_transient()),
+                    (ErrorKind::Tls, false),
+                    "{library:?}: {error}"
+                );
+                assert!(error.to_string().contains("root certificate"), "{library:?}: {error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_root_of_ones_own_the_platforms_decide() {
+        let issued = issue("us", &["localhost"], |_| {});
+        for &library in LIBRARIES {
+            let (listener, acceptor) = server(&issued).await;
+            let tls = Tls::default().backend(library);
+            let error = refused(&transport("localhost", &listener, tls), &listener, &acceptor).await;
+            assert_eq!(
+                CertificateFault::of(&error),
+                Some(CertificateFault::Untrusted),
+                "{library:?}: {error}"
+            );
+        }
+    }
 
     #[tokio::test]
     async fn a_server_that_leaves_during_the_handshake_may_be_asked_again() {
-        let trusted = issue("us", &["localhost"], |_| {});
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let transport = transport("localhost", &listener, trusting(&trusted));
-        let serving = async { drop(accept(&listener).await) };
-        let (connecting, ()) = tokio::join!(transport.connect(Attempt::first()), serving);
-        let error = connecting.map(drop).unwrap_err();
-        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Tls, true), "{error}");
+        for &library in LIBRARIES {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let transport = transport("localhost", &listener, Tls::default().backend(library));
+            let serving = async { drop(accept(&listener).await) };
+            let (connecting, ()) = tokio::join!(transport.connect(Attempt::first()), serving);
+            let error = connecting.map(drop).unwrap_err();
+            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Tls, true), "{library:?}: {error}");
+        }
     }
-}
-
-#[cfg(feature = "native-tls")]
-#[tokio::test]
-async fn the_platforms_library_refuses_an_unknown_authority() {
-    let issued = issue("us", &["localhost"], |_| {});
-    let (listener, acceptor) = server(&issued).await;
-    let tls = Tls::default().backend(transport_ws::TlsBackend::NativeTls);
-    let error = refused(&transport("localhost", &listener, tls), &listener, &acceptor).await;
-    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Tls, false), "{error}");
-    assert!(error.to_string().contains("https://localhost:"), "{error}");
 }
 
 #[cfg(not(any(feature = "rustls-no-provider", feature = "native-tls")))]
