@@ -1,7 +1,7 @@
 //! The transport: a thin shell that moves bytes between a websocket and the session machine.
 #![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -224,7 +224,7 @@ impl Transport for WsTransport {
             renews: config.credentials.is_some(),
             wire: Mutex::new(Wire {
                 session: Session::new(session, Instant::now().into_std()),
-                confirmers: HashMap::new(),
+                confirmers: BTreeMap::new(),
                 shell: None,
                 unflushed: false,
                 ended: false,
@@ -323,7 +323,7 @@ pub(crate) struct Shared {
 /// The session and those who wait for it.
 pub(crate) struct Wire {
     pub(crate) session: Session,
-    pub(crate) confirmers: HashMap<u64, Confirmer>,
+    pub(crate) confirmers: BTreeMap<u64, Confirmer>,
     /// Wakes the receiving half, which does the writing.
     pub(crate) shell: Option<Waker>,
     pub(crate) unflushed: bool,
