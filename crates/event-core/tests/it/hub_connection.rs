@@ -117,7 +117,7 @@ async fn a_server_away_for_ten_minutes_is_found_again() {
     bus.refuse_connections(None);
     let back = tokio::time::Instant::now();
     hub.wait_for_state(ConnectionState::is_connected).await;
-    assert!(back.elapsed() <= Duration::from_secs(31));
+    assert!(back.elapsed() <= Duration::from_secs(61));
 }
 
 #[tokio::test(start_paused = true)]
