@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use event_core::supervisor::ReconnectPolicy;
 use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
 use transport_longpoll::address::QueueAddress;
@@ -98,6 +99,7 @@ pub struct ClientBuilder {
     exchange: Option<Arc<dyn HttpExchange>>,
     request_timeout: Duration,
     long_poll: Duration,
+    backoff: ReconnectPolicy,
     wall_clock: fn() -> SystemTime,
 }
 
@@ -123,6 +125,7 @@ impl IModelHubClient {
             exchange: None,
             request_timeout: Duration::from_secs(25),
             long_poll: Duration::from_secs(60),
+            backoff: ReconnectPolicy::default(),
             wall_clock: SystemTime::now,
         }
     }
@@ -351,6 +354,13 @@ impl ClientBuilder {
         self
     }
 
+    /// The pauses of listeners after failures: `first`, `max` and `jitter` of the policy. Default 500 ms, doubling up
+    /// to 60 s.
+    pub fn backoff(mut self, backoff: ReconnectPolicy) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
     /// The clock by which tokens expire, for tests whose time is paused. Default the system's.
     pub fn wall_clock(mut self, clock: fn() -> SystemTime) -> Self {
         self.wall_clock = clock;
@@ -375,7 +385,7 @@ impl ClientBuilder {
             Some(exchange) => exchange,
             None => Arc::new(ReqwestExchange::builder().build()?),
         };
-        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
+        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll, self.backoff)?;
         let service = Arc::new(Service::new(
             base,
             exchange,
