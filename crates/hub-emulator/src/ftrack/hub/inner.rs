@@ -11,9 +11,9 @@ use transport_ws::packet::{Packet, PacketId};
 
 use super::schedule::Job;
 use crate::faults::{Defect, Defects};
+use crate::ftrack::Witness;
 use crate::ftrack::faults::{Dial, Sent};
 use crate::ftrack::frame::Frame;
-use crate::ftrack::Witness;
 use crate::ftrack::link::Link;
 use crate::ftrack::router::{ConnectionId, Outcome, Router};
 use crate::state::Stats;
