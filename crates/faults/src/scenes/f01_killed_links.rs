@@ -23,7 +23,7 @@ pub(super) const FAULT: Fault = Fault {
     play: |run| -> Playing { Box::pin(play(run)) },
 };
 
-const SMALL: Measure = Measure { kills: 10, subscriptions: 10, events: 20 };
+const SMALL: Measure = Measure { kills: 4, subscriptions: 5, events: 10 };
 const FULL: Measure = Measure { kills: 1_000, subscriptions: 100, events: 100 };
 
 async fn play(run: Run) -> Result<Figures, Broken> {
