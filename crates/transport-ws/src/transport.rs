@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::credentials::{self, HandshakeCredentials};
-use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, TcpDialer};
+use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, TcpDialer};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
 use crate::session::{EmitError, Session, SessionConfig};
@@ -276,7 +276,7 @@ impl Config {
         let mut request =
             url.into_client_request().map_err(|cause| errors::upgrade(&self.endpoint, &cause))?;
         request.headers_mut().extend(self.headers.clone());
-        let io = Counted::new(self.dialer.dial(&self.endpoint).await?);
+        let io = Counted::new(Box::new(HeadFirst::new(self.dialer.dial(&self.endpoint).await?)));
         // The limit is the session's business, which says so; here it keeps memory bounded.
         let limits = WebSocketConfig::default()
             .max_message_size(Some(self.session.max_frame))

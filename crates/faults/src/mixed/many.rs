@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZero;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -28,16 +27,17 @@ pub struct Runs {
     fewest_kinds: Option<usize>,
 }
 
-/// Plays a run for each seed, on so many threads as the machine has; each run stays on its thread.
+/// Plays so many runs, from this seed and those that follow it, on as many threads as the machine has; each run stays on
+/// its thread.
 #[must_use]
-pub fn many(seeds: Range<u64>, without: Option<Without>) -> Runs {
+pub fn many(first: u64, runs: u64, without: Option<Without>) -> Runs {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let next = AtomicU64::new(seeds.start);
+    let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
     let play = || {
         let mut runs = Runs::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
+            if seed >= end {
                 return runs;
             }
             runs.add(Mixed { without, ..Mixed::new(seed) });

@@ -3,6 +3,7 @@
 //! [`TcpDialer`] dials TCP, with TLS where the endpoint asks for it. A test hands out the end of an in-memory
 //! pipe instead, and a proxy dialer the stream of its tunnel.
 
+mod head;
 mod tls;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use event_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+pub(crate) use head::HeadFirst;
 pub use tls::{Tls, TlsBackend};
 
 const OP: &str = "connect";
