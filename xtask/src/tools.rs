@@ -2,7 +2,7 @@
 
 use crate::fuzz;
 use crate::runner::{Context, Outcome};
-use crate::steps::{STEPS, interop};
+use crate::steps::{STEPS, faults, interop};
 
 /// One command.
 pub(crate) struct Tool {
@@ -17,6 +17,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "interop",
         about: "the step of this name, with its options: --require, --only TEXT, --defects, --burst N, --differential N",
         run: interop::play,
+    },
+    Tool {
+        name: "faults",
+        about: "the step of this name in full size, with its options: --seed N, --runs N, --only ID, --small, \
+                --break resend|gap, --trace",
+        run: faults::play,
     },
     Tool {
         name: "fuzz",

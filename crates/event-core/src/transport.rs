@@ -175,6 +175,9 @@ pub enum SubscriptionChange {
     Reauthenticated,
     /// It was created anew; events between the old and the new one are missing.
     Recreated,
+    /// One event may be lost: the service may have given it out, and it did not arrive. Each report stands for one
+    /// event at most, whose place is between those that were delivered before and after the report.
+    PossibleLoss(Error),
 }
 
 /// An interval in which events may have been missed.

@@ -27,6 +27,11 @@ impl Figures {
         self
     }
 
+    /// Those that are whole numbers.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.parse().ok()?)))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

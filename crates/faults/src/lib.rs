@@ -11,11 +11,13 @@
 //! assert!(!figures.is_empty());
 //! ```
 
+mod dice;
 mod fault;
 mod figures;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+pub mod mixed;
 mod scenes;
 
 pub use fault::{Clock, Fault, Playing, Run, Size};

@@ -4,14 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use event_core::Secret;
+use event_core::{Event, Secret};
 
 use crate::Emulator;
 use crate::clock::Source;
 use crate::emulator::Services;
 use crate::error::{Error, ErrorKind};
 use crate::faults::{Bugginess, Defect, Defects};
-use crate::ftrack::{Config, Users};
+use crate::ftrack::{Config, Users, Witness};
 use crate::imodelhub;
 #[cfg(feature = "tls")]
 use crate::net::Secure;
@@ -58,6 +58,7 @@ impl Builder {
             repeat_ids: 100_000,
             max_connections: 16_384,
             max_subscriptions: 1_000_000,
+            witness: None,
         };
         Self {
             config,
@@ -196,6 +197,14 @@ impl Builder {
     /// The most subscriptions of all connections; one beyond is acknowledged with a refusal. Default 1,000,000.
     pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.config.max_subscriptions = subscriptions.min(u32::MAX as usize / 2);
+        self
+    }
+
+    /// Shows every event that the ftrack side takes, repeats and meta events aside, and for how many connections it is
+    /// queued, at the moment when it is taken: for books about what arrived. It must not block, nor use the emulator.
+    /// Default: nobody sees them.
+    pub fn witness(mut self, witness: impl Fn(&Event, usize) + Send + Sync + 'static) -> Self {
+        self.config.witness = Some(Witness(Arc::new(witness)));
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use event_core::hub::DrainReport;
 use event_core::network::{Proxy, ProxySetting};
+use event_core::supervisor::ReconnectPolicy;
 use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
 use transport_longpoll::address::QueueAddress;
@@ -102,6 +103,7 @@ pub struct ClientBuilder {
     proxy: Option<Result<ProxySetting>>,
     request_timeout: Duration,
     long_poll: Duration,
+    backoff: ReconnectPolicy,
     wall_clock: fn() -> SystemTime,
 }
 
@@ -146,6 +148,7 @@ impl IModelHubClient {
             proxy: None,
             request_timeout: Duration::from_secs(25),
             long_poll: Duration::from_secs(60),
+            backoff: ReconnectPolicy::default(),
             wall_clock: SystemTime::now,
         }
     }
@@ -391,6 +394,13 @@ impl ClientBuilder {
         self
     }
 
+    /// The pauses of listeners after failures: `first`, `max` and `jitter` of the policy. Default 500 ms, doubling up
+    /// to 60 s.
+    pub fn backoff(mut self, backoff: ReconnectPolicy) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
     /// The clock by which tokens expire, for tests whose time is paused. Default the system's.
     pub fn wall_clock(mut self, clock: fn() -> SystemTime) -> Self {
         self.wall_clock = clock;
@@ -447,7 +457,7 @@ impl ClientBuilder {
             let proxy = self.proxy.transpose()?.unwrap_or_default();
             Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
         };
-        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
+        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll, self.backoff)?;
         let service = Arc::new(Service::new(
             base,
             exchange,

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use event_core::supervisor::{Jitter, Shares};
 use event_core::{Error, ErrorKind, Result, Retry};
+use parking_lot::Mutex;
 
 use crate::address::QueueAddress;
 use crate::auth::{Authorization, QueueAuth};
@@ -13,7 +15,6 @@ use crate::lock::{LockUrl, LockUrlError, lock_duration};
 use crate::message::Message;
 use crate::outcome::{Asked, Class, Failure, Outcome};
 use crate::poll::PollConfig;
-use crate::random_share;
 use crate::request::{self, LockAction, ReceiveMode};
 
 const RECEIVE: &str = "receive";
@@ -36,6 +37,7 @@ struct Inner {
     exchange: Arc<dyn HttpExchange>,
     auth: Arc<dyn QueueAuth>,
     margin: Duration,
+    shares: Arc<Mutex<Shares>>,
 }
 
 /// The lock on a message: where it is settled, and how long it lasts.
@@ -55,15 +57,31 @@ pub struct Lock {
 impl QueueClient {
     /// A queue. The client waits 10 s longer for an answer than the service may take.
     pub fn new(address: QueueAddress, exchange: Arc<dyn HttpExchange>, auth: Arc<dyn QueueAuth>) -> Self {
-        Self(Arc::new(Inner { address, exchange, auth, margin: Duration::from_secs(10) }))
+        let shares = Arc::new(Mutex::new(Jitter::default().shares()));
+        Self(Arc::new(Inner { address, exchange, auth, margin: Duration::from_secs(10), shares }))
     }
 
     /// Another margin than 10 s. It is also the time that a settlement may take.
     #[must_use]
     pub fn margin(self, margin: Duration) -> Self {
-        let Inner { address, exchange, auth, .. } = &*self.0;
-        let (address, exchange, auth) = (address.clone(), Arc::clone(exchange), Arc::clone(auth));
-        Self(Arc::new(Inner { address, exchange, auth, margin }))
+        Self(Arc::new(Inner { margin, ..self.parts() }))
+    }
+
+    /// Where the random shares of the pauses between attempts to settle come from. Default [`Jitter::Random`].
+    #[must_use]
+    pub fn jitter(self, jitter: Jitter) -> Self {
+        Self(Arc::new(Inner { shares: Arc::new(Mutex::new(jitter.shares())), ..self.parts() }))
+    }
+
+    fn parts(&self) -> Inner {
+        let Inner { address, exchange, auth, margin, shares } = &*self.0;
+        Inner {
+            address: address.clone(),
+            exchange: Arc::clone(exchange),
+            auth: Arc::clone(auth),
+            margin: *margin,
+            shares: Arc::clone(shares),
+        }
     }
 
     /// Where the queue is.
@@ -149,7 +167,7 @@ impl QueueClient {
                 Retry::Never => return Err(error),
                 Retry::After(pause) if pause > LONGEST_PAUSE => return Err(error),
                 Retry::After(pause) => pause,
-                _ => FIRST_PAUSE.saturating_mul(attempt).mul_f64(random_share()),
+                _ => FIRST_PAUSE.saturating_mul(attempt).mul_f64(self.0.shares.lock().draw()),
             };
             if attempt == ATTEMPTS {
                 return Err(error);

@@ -66,14 +66,6 @@ pub use exchange::{ExchangeError, HttpExchange};
 pub use queue::QueueState;
 pub use transport::{LongPollTransport, LongPollTransportBuilder};
 
-/// A random share from 0 up to 1.
-pub(crate) fn random_share() -> f64 {
-    // The lowest 53 bits of a random UUID are random.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-    let share = (uuid::Uuid::new_v4().as_u128() & ((1 << 53) - 1)) as f64 / (1_u64 << 53) as f64;
-    share
-}
-
 /// The examples of the README are compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -131,6 +131,13 @@ impl Failure {
         matches!(self.class, Class::Throttled | Class::Transient | Class::Unexpected | Class::Reauthenticate)
     }
 
+    /// Whether the service may have acted on the request all the same: for a destructive read, whether a message may
+    /// be lost. An answer of the queue itself says that it did not; a gateway that gave up on the queue, or an answer
+    /// that means nothing, says nothing about it.
+    pub fn may_have_acted(&self) -> bool {
+        matches!(self.class, Class::Transient | Class::Unexpected)
+    }
+
     /// The failure as an error of the operation `op` on a queue.
     pub fn into_error(self, op: &'static str, queue: &str) -> Error {
         let (kind, retry) = match self.class {

@@ -23,6 +23,8 @@
 //!   error as its reason.
 //! - Any success starts the limits anew. A poll is not a connection that must prove itself: every message is
 //!   progress, and empty answers are spaced anyway.
+//! - A destructive poll that ends without its answer, after the service may have taken a message, is told by
+//!   [`Output::PossibleLoss`], whatever follows from the failure.
 //! - [`stop`](Poller::stop) under a lock drops the poll at once: what is dequeued meanwhile is locked, and comes
 //!   back when its lock lapses. In destructive mode that message would be lost, so the poll is left to end, and
 //!   what it brings is delivered, unless [`PollConfig::stop`] says otherwise. An authorization is dropped in
@@ -39,6 +41,8 @@ use event_core::{Error, ErrorKind, Retry};
 pub use config::{PollConfig, Stats, StopPolicy};
 pub use output::{Output, State};
 
+use crate::exchange::ExchangeError;
+use crate::outcome::Failure;
 use crate::request::ReceiveMode;
 
 /// The polling of one queue. See the [module](self).
@@ -146,6 +150,9 @@ impl Poller {
             return;
         }
         self.stats.failures += 1;
+        if may_have_taken(&error) {
+            self.may_have_lost(|| error.duplicate());
+        }
         if self.is_stopping() {
             return self.end(None);
         }
@@ -216,6 +223,13 @@ impl Poller {
             State::Polling { .. } | State::Stopping { .. } => {
                 self.stats.dropped += 1;
                 self.outputs.push_back(Output::Drop);
+                self.may_have_lost(|| {
+                    Error::new(
+                        ErrorKind::Closed,
+                        "receive",
+                        "the poll was dropped by a stop that does not wait for it",
+                    )
+                });
             }
             State::Authorizing => self.outputs.push_back(Output::Drop),
             State::Idle | State::Waiting { .. } => {}
@@ -324,7 +338,8 @@ impl Poller {
     fn overdue(&mut self, random: f64) {
         self.outputs.push_back(Output::Drop);
         self.stats.failures += 1;
-        let what = if self.state == State::Authorizing {
+        let authorizing = self.state == State::Authorizing;
+        let what = if authorizing {
             "no authorization came in time".to_owned()
         } else {
             self.stats.overdue += 1;
@@ -337,10 +352,22 @@ impl Poller {
                 self.config.margin, self.config.long_poll
             )
         };
+        let error = Error::new(ErrorKind::Timeout, "receive", what);
+        if !authorizing {
+            self.may_have_lost(|| error.duplicate());
+        }
         if self.is_stopping() {
             return self.end(None);
         }
-        self.retry(Error::new(ErrorKind::Timeout, "receive", what), random);
+        self.retry(error, random);
+    }
+
+    /// A poll ended without its answer, after the service may have given out a message.
+    fn may_have_lost(&mut self, how: impl FnOnce() -> Error) {
+        if self.config.mode == ReceiveMode::ReceiveAndDelete {
+            self.stats.possible_losses += 1;
+            self.outputs.push_back(Output::PossibleLoss(how()));
+        }
     }
 
     fn end(&mut self, reason: Option<Error>) {
@@ -361,5 +388,17 @@ impl Poller {
 
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+}
+
+/// Whether a poll that failed so may have taken a message out of the queue.
+fn may_have_taken(error: &Error) -> bool {
+    if let Some(broken) = ExchangeError::of(error) {
+        return broken.may_have_acted();
+    }
+    match Failure::of(error) {
+        Some(failure) => failure.may_have_acted(),
+        // Without an answer there was no telling; a request that could not be made was not sent.
+        None => error.kind() == ErrorKind::Timeout,
     }
 }

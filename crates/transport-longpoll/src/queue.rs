@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use event_core::supervisor::Shares;
 use event_core::transport::{Inbound, RawDelivery, SettleToken, SubscriptionChange};
 use event_core::{Error, ErrorKind, Event, Result, SubscriptionId};
 use futures_core::Stream;
@@ -25,7 +26,6 @@ use crate::client::{Lock, QueueClient};
 use crate::lock::LockUrlError;
 use crate::message::Message;
 use crate::poll::{Output, PollConfig, Poller, State, Stats};
-use crate::random_share;
 use crate::request::ReceiveMode;
 
 /// Makes an event of a message.
@@ -52,6 +52,8 @@ pub enum QueueState {
         /// How long it waits.
         retry_in: Duration,
     },
+    /// A destructive poll broke off in this way, and a message may be lost with it. Another state follows.
+    PossibleLoss(Arc<Error>),
     /// It has ended: because of this error, or because it was asked to.
     Stopped(Option<Arc<Error>>),
 }
@@ -126,6 +128,7 @@ pub(crate) struct Queue {
     ready: VecDeque<Inbound>,
     /// The authorization of the latest poll.
     used: Option<Authorization>,
+    shares: Shares,
     idle: bool,
     over: bool,
 }
@@ -137,7 +140,9 @@ impl Queue {
         watch: Option<Watch>,
         totals: Arc<Mutex<Stats>>,
     ) -> Self {
+        let shares = control.poller.lock().config().backoff.jitter.shares();
         Self {
+            shares,
             control,
             mapper,
             watch,
@@ -174,6 +179,10 @@ impl Queue {
                         retry_in: after,
                     });
                     self.ready.push_back(Inbound::Problem(error));
+                }
+                Output::PossibleLoss(error) => {
+                    self.see(|| QueueState::PossibleLoss(Arc::new(error.duplicate())));
+                    self.change(SubscriptionChange::PossibleLoss(error));
                 }
                 Output::Reauthenticated => self.change(SubscriptionChange::Reauthenticated),
                 Output::Closed(reason) => self.close(reason),
@@ -258,9 +267,10 @@ impl Queue {
                         self.used = Some(authorization);
                         self.tell(Poller::handle_authorized);
                     }
-                    Err(error) => self.tell(|poller, now| {
-                        poller.handle_authorization_failed(now, error, random_share());
-                    }),
+                    Err(error) => {
+                        let share = self.shares.draw();
+                        self.tell(|poller, now| poller.handle_authorization_failed(now, error, share));
+                    }
                 }
             }
             Flight::Polling(step) => {
@@ -273,7 +283,8 @@ impl Queue {
                     }
                     Ok(None) => self.tell(Poller::handle_nothing),
                     Err(error) => {
-                        self.tell(|poller, now| poller.handle_failure(now, error, random_share()));
+                        let share = self.shares.draw();
+                        self.tell(|poller, now| poller.handle_failure(now, error, share));
                     }
                 }
             }
@@ -315,7 +326,8 @@ impl Queue {
         if self.sleep.as_mut().poll(cx).is_pending() {
             return false;
         }
-        self.tell(|poller, now| poller.handle_timeout(now, random_share()));
+        let share = self.shares.draw();
+        self.tell(|poller, now| poller.handle_timeout(now, share));
         true
     }
 
@@ -353,8 +365,12 @@ impl Stream for Queue {
 }
 
 impl Drop for Queue {
-    /// Nobody reads any more: whoever waits for the end of the queue hears of it.
+    /// Nobody reads any more: whoever waits for the end of the queue hears of it. What a destructive poll in flight
+    /// brings is lost, and counted.
     fn drop(&mut self) {
+        if matches!(self.flight, Flight::Polling(_)) && self.control.mode() == ReceiveMode::ReceiveAndDelete {
+            self.totals.lock().possible_losses += 1;
+        }
         self.control.end();
     }
 }

@@ -30,8 +30,9 @@ pub use builder::LongPollTransportBuilder;
 /// # Delivery
 ///
 /// In the order in which the service gives messages out, each to its subscription. **At most once**: a message is
-/// gone from the queue when the service has written the answer; if the connection breaks just then it is lost. **At
-/// least once**: a message is locked until it is settled, and comes back when its lock lapses. Repeats are
+/// gone from the queue when the service has written the answer; if the connection breaks just then it is lost, and each
+/// read that broke off so is reported
+/// ([`PossibleLoss`](event_core::transport::SubscriptionChange::PossibleLoss)). **At least once**: a message is locked until it is settled, and comes back when its lock lapses. Repeats are
 /// recognised by the event's id; the delivery's `attempt` is the service's count. A body that cannot be read is
 /// delivered as it came ([`Message::to_event`](crate::message::Message::to_event)).
 ///
@@ -95,7 +96,7 @@ impl LongPollTransport {
 impl Config {
     fn client(&self, address: QueueAddress) -> QueueClient {
         let auth = (self.auth)(&address);
-        QueueClient::new(address, Arc::clone(&self.exchange), auth)
+        QueueClient::new(address, Arc::clone(&self.exchange), auth).jitter(self.poll.backoff.jitter)
     }
 }
 

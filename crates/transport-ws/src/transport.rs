@@ -1,7 +1,7 @@
 //! The transport: a thin shell that moves bytes between a websocket and the session machine.
 #![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::credentials::{self, HandshakeCredentials};
-use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, TcpDialer};
+use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, TcpDialer};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
 use crate::session::{EmitError, Session, SessionConfig};
@@ -224,7 +224,7 @@ impl Transport for WsTransport {
             renews: config.credentials.is_some(),
             wire: Mutex::new(Wire {
                 session: Session::new(session, Instant::now().into_std()),
-                confirmers: HashMap::new(),
+                confirmers: BTreeMap::new(),
                 shell: None,
                 unflushed: false,
                 ended: false,
@@ -276,7 +276,7 @@ impl Config {
         let mut request =
             url.into_client_request().map_err(|cause| errors::upgrade(&self.endpoint, &cause))?;
         request.headers_mut().extend(self.headers.clone());
-        let io = Counted::new(self.dialer.dial(&self.endpoint).await?);
+        let io = Counted::new(Box::new(HeadFirst::new(self.dialer.dial(&self.endpoint).await?)));
         // The limit is the session's business, which says so; here it keeps memory bounded.
         let limits = WebSocketConfig::default()
             .max_message_size(Some(self.session.max_frame))
@@ -323,7 +323,7 @@ pub(crate) struct Shared {
 /// The session and those who wait for it.
 pub(crate) struct Wire {
     pub(crate) session: Session,
-    pub(crate) confirmers: HashMap<u64, Confirmer>,
+    pub(crate) confirmers: BTreeMap<u64, Confirmer>,
     /// Wakes the receiving half, which does the writing.
     pub(crate) shell: Option<Waker>,
     pub(crate) unflushed: bool,

@@ -4,6 +4,7 @@ mod advisories;
 mod clippy;
 mod doc;
 mod examples;
+pub(crate) mod faults;
 mod fmt;
 mod hygiene;
 pub(crate) mod interop;
@@ -43,6 +44,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "interop",
         about: "official clients, a server we did not write and recorded sessions as judges",
         run: interop::run,
+    },
+    Step {
+        name: "faults",
+        about: "the table of faults in its small size, and 200 runs in which many things go wrong at once",
+        run: faults::run,
     },
     Step {
         name: "advisories",

@@ -263,6 +263,9 @@ impl Engine {
             Inbound::Subscription { id, change: SubscriptionChange::Recreated } => {
                 self.shared.report(Lifecycle::SubscriptionRecreated { id });
             }
+            Inbound::Subscription { id, change: SubscriptionChange::PossibleLoss(error) } => {
+                self.shared.report(Lifecycle::PossibleLoss { id, reason: Arc::new(error) });
+            }
             Inbound::Reauthenticated => self.shared.report(Lifecycle::Reauthenticated { id: None }),
             Inbound::Gap(gap) => {
                 self.missing_since = None;

@@ -99,6 +99,14 @@ pub enum Lifecycle {
         /// Which one.
         id: SubscriptionId,
     },
+    /// One event of a subscription may be lost: a destructive read broke off after the service may have given the
+    /// event out. Each report stands for one event at most.
+    PossibleLoss {
+        /// Which subscription.
+        id: SubscriptionId,
+        /// How the read broke off.
+        reason: Arc<Error>,
+    },
     /// The service will end the connection.
     GoAway {
         /// In how long.

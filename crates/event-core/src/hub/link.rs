@@ -148,6 +148,7 @@ impl Linked {
         let reading = async { while self.rx.next().await.is_some() {} };
         let _ = tokio::time::timeout(limit, async {
             tokio::select! {
+                biased;
                 () = goodbye => {}
                 () = reading => {}
             }

@@ -38,11 +38,12 @@ async fn work(shared: &Arc<Shared>, entry: &Arc<Entry>, handler: &BoxedHandler) 
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
+            biased;
+            Some(()) = running.next(), if !running.is_empty() => {}
             job = entry.lane.pop(), if running.len() < entry.lane.concurrency => match job {
                 Some(job) => running.push(handle(shared, entry, handler, job)),
                 None => break,
             },
-            Some(()) = running.next(), if !running.is_empty() => {}
         }
     }
     while running.next().await.is_some() {}

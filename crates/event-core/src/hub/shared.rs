@@ -153,6 +153,9 @@ impl Shared {
             Lifecycle::SettleFailed { id, error } => tracing::warn!(?id, %error, "settling failed"),
             Lifecycle::Problem(error) => tracing::warn!(%error, "problem"),
             Lifecycle::Draining => tracing::info!("draining"),
+            Lifecycle::PossibleLoss { id, reason } => {
+                tracing::warn!(%id, %reason, "an event may be lost");
+            }
             Lifecycle::Closed => tracing::debug!("closed"),
         }
         if let Some(event) = self.dialect.local(&change) {

@@ -14,6 +14,32 @@ pub enum Jitter {
     Seeded(u64),
 }
 
+impl Jitter {
+    /// Numbers from here.
+    pub fn shares(self) -> Shares {
+        Shares(match self {
+            Self::Random => RandomState::new().build_hasher().finish(),
+            Self::Seeded(seed) => seed,
+        })
+    }
+}
+
+/// Random shares of a pause, from 0 to 1: for transports that space their own repeats as the supervisor does.
+#[derive(Clone, Debug)]
+pub struct Shares(u64);
+
+impl Shares {
+    /// The next one: one step of the SplitMix64 generator.
+    pub fn draw(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+        let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
+        share
+    }
+}
+
 /// The pauses between connection attempts, and how long one may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,21 +76,18 @@ const PRODUCTIVE: u64 = 256;
 pub(super) struct Backoff {
     policy: ReconnectPolicy,
     doublings: u32,
-    seed: u64,
+    shares: Shares,
 }
 
 impl Backoff {
     pub(super) fn new(policy: ReconnectPolicy) -> Self {
-        let seed = match policy.jitter {
-            Jitter::Random => RandomState::new().build_hasher().finish(),
-            Jitter::Seeded(seed) => seed,
-        };
-        Self { policy, doublings: 0, seed }
+        let shares = policy.jitter.shares();
+        Self { policy, doublings: 0, shares }
     }
 
     /// The next pause: a random share of a limit that doubles each time.
     pub(super) fn next(&mut self) -> Duration {
-        let random = self.random();
+        let random = self.shares.draw();
         self.share(random)
     }
 
@@ -82,16 +105,6 @@ impl Backoff {
             // Neither a new beginning nor one more failure.
             self.doublings = self.doublings.saturating_sub(1);
         }
-    }
-
-    /// From 0 to 1: one step of the SplitMix64 generator.
-    fn random(&mut self) -> f64 {
-        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-        let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
-        share
     }
 }
 

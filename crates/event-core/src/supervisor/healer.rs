@@ -117,8 +117,9 @@ impl<T: Transport + ?Sized> Healer<T> {
                 Phase::Waiting { attempt, until } => {
                     let (attempt, until) = (*attempt, *until);
                     tokio::select! {
-                        () = tokio::time::sleep_until(until) => self.phase = Phase::Connecting { attempt },
+                        biased;
                         () = self.shared.closed.cancelled() => self.phase = Phase::Ended,
+                        () = tokio::time::sleep_until(until) => self.phase = Phase::Connecting { attempt },
                     }
                 }
                 Phase::Connecting { attempt } => {
@@ -129,8 +130,9 @@ impl<T: Transport + ?Sized> Healer<T> {
                         this = this.after_refusal();
                     }
                     let tried = tokio::select! {
-                        tried = one_attempt(&*self.transport, this, self.policy.attempt_timeout) => tried,
+                        biased;
                         () = closed.cancelled() => return None,
+                        tried = one_attempt(&*self.transport, this, self.policy.attempt_timeout) => tried,
                     };
                     match tried {
                         Ok(link) => {
@@ -206,10 +208,12 @@ impl<T: Transport + ?Sized> Healer<T> {
             }
             return Some(Ok(Inbound::Restored { resubscribed }));
         }
+        // In one order, so that a seed gives the same run every time; the link, which may be busy, last.
         tokio::select! {
-            item = up.rx.next() => self.received(item),
+            biased;
             Some((id, outcome)) = up.subscribing.next(), if !up.subscribing.is_empty() => self.subscribed(&id, outcome),
             () = self.shared.changed.notified() => None,
+            item = up.rx.next() => self.received(item),
         }
     }
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use backoff::{Jitter, ReconnectPolicy};
+pub use backoff::{Jitter, ReconnectPolicy, Shares};
 
 use crate::subscription::SubscriptionSpec;
 use crate::transport::{

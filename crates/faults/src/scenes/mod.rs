@@ -1,7 +1,11 @@
 //! A scene for each fault, in a file of its number, and what they share in [`stage`].
 
 mod documented;
+mod f01_killed_links;
+mod f02_outage;
 mod f03_flapping;
+mod f04_half_open;
+mod f05_expired;
 mod f06_malformed;
 mod f07_requests;
 mod f08_sleeper;
@@ -12,8 +16,13 @@ mod f12_lock;
 mod f14_drain;
 mod f15_drops;
 mod f16_order;
+mod f17_suspend;
 mod f18_proxies;
+mod f21_slow_network;
 mod f22_acks;
+mod killed_links;
+mod latency;
+mod queues;
 mod resets;
 mod services;
 pub(crate) mod stage;
@@ -23,7 +32,11 @@ use crate::fault::Fault;
 
 /// Every fault, in the order of their numbers.
 pub const FAULTS: &[Fault] = &[
+    f01_killed_links::FAULT,
+    f02_outage::FAULT,
     f03_flapping::FAULT,
+    f04_half_open::FAULT,
+    f05_expired::FAULT,
     f06_malformed::FAULT,
     f07_requests::FAULT,
     f08_sleeper::FAULT,
@@ -34,7 +47,9 @@ pub const FAULTS: &[Fault] = &[
     f14_drain::FAULT,
     f15_drops::FAULT,
     f16_order::FAULT,
+    f17_suspend::FAULT,
     f18_proxies::FAULT,
+    f21_slow_network::FAULT,
     f22_acks::FAULT,
     resets::FAULT,
 ];

@@ -19,8 +19,12 @@ mod router;
 mod server;
 mod users;
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use event_core::Event;
 
 use crate::origin::Policy;
 
@@ -47,4 +51,15 @@ pub(crate) struct Config {
     pub(crate) repeat_ids: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_subscriptions: usize,
+    pub(crate) witness: Option<Witness>,
+}
+
+/// Sees every event that is taken.
+#[derive(Clone)]
+pub(crate) struct Witness(pub(crate) Arc<dyn Fn(&Event, usize) + Send + Sync>);
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Witness(..)")
+    }
 }

@@ -95,3 +95,20 @@ async fn the_imodelhub_side_speaks_http_in_memory() {
     assert_eq!(status, 200);
     assert!(!head.contains("\ndate:"), "{head}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_witness_sees_what_is_taken_once_and_for_how_many() {
+    let seen = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let book = std::sync::Arc::clone(&seen);
+    let builder = Emulator::builder().in_memory().witness(move |event, connections| {
+        book.lock().push((event.topic().as_str().to_owned(), connections));
+    });
+    let emulator = builder.start().await.unwrap();
+    let mut client = Client::in_memory(&emulator).await;
+    client.subscribe(&json!({"id": "s"}), "topic=a").await;
+    let repeated = event("a");
+    client.publish_acked(&repeated).await;
+    client.publish_acked(&repeated).await;
+    client.publish_acked(&event("b")).await;
+    assert_eq!(*seen.lock(), [("a".to_owned(), 1), ("b".to_owned(), 0)]);
+}

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_core::hub::Deferred;
+use event_core::supervisor::ReconnectPolicy;
 use event_core::transport::Guarantee;
 use event_core::{Context, Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
 use futures_util::FutureExt;
@@ -50,9 +51,11 @@ pub(super) struct Wishes {
     pub(super) fallback: bool,
     pub(super) on_gap: Option<OnGap>,
     pub(super) on_fallback: Option<OnFallback>,
+    pub(super) on_possible_loss: Option<OnPossibleLoss>,
 }
 
 pub(super) type OnGap = Arc<dyn Fn(&SubscriptionGap) + Send + Sync>;
+pub(super) type OnPossibleLoss = Arc<dyn Fn(&Error) + Send + Sync>;
 pub(super) type OnFallback = Arc<dyn Fn(&Error) + Send + Sync>;
 type Give = dyn Fn(HubEvent, Deferred) -> BoxFuture<'static, Result<()>> + Send + Sync;
 
@@ -106,7 +109,11 @@ struct Current {
 }
 
 impl Listeners {
-    pub(crate) fn new(exchange: Arc<dyn HttpExchange>, long_poll: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        exchange: Arc<dyn HttpExchange>,
+        long_poll: Duration,
+        backoff: ReconnectPolicy,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let nobody: Arc<dyn QueueAuth> = Arc::new(FixedAuth::new(Authorization::new("")));
         let (auths, fans) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -115,6 +122,7 @@ impl Listeners {
                 auths.auths.lock().get(address.as_str()).map_or_else(|| Arc::clone(&nobody), Arc::clone)
             })
             .long_poll(long_poll)
+            .backoff(backoff)
             .watch(move |id, state| fans.moved(id, state))
             .build()?;
         Ok(Self {
@@ -221,6 +229,12 @@ impl Shared {
             QueueState::Polling => ListenerState::Listening,
             QueueState::Retrying { error, attempt, retry_in } => {
                 ListenerState::Retrying { error: Arc::clone(error), attempt: *attempt, retry_in: *retry_in }
+            }
+            QueueState::PossibleLoss(reason) => {
+                if let Some(on_possible_loss) = &fan.wishes.on_possible_loss {
+                    on_possible_loss(reason);
+                }
+                return;
             }
             QueueState::Stopped(Some(reason)) => {
                 self.forget(id, &fan);

@@ -101,6 +101,14 @@ impl ListenerBuilder {
         self
     }
 
+    /// Called when a [destructive](ReceiveMode::ReceiveAndDelete) read broke off after the service may have given an
+    /// event out, with the reason: one event may be lost, and it would have come just now. Each call stands for one
+    /// event at most. It must not block.
+    pub fn on_possible_loss(mut self, on_possible_loss: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.wishes.on_possible_loss = Some(Arc::new(on_possible_loss));
+        self
+    }
+
     /// Listens with a handler. An error or a panic gives the event back, under a lock.
     ///
     /// # Errors

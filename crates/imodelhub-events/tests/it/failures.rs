@@ -171,3 +171,28 @@ async fn a_service_that_refuses_locked_reading_ends_the_listener_by_name_or_is_r
         }
     }
 }
+
+#[tokio::test]
+async fn an_event_lost_by_a_destructive_read_that_broke_off_is_told_as_a_possible_loss() {
+    let emulator = Arc::new(Emulator::start().await.unwrap());
+    let (client, _) = client(&emulator);
+    let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
+    emulator.add_fault(Fault::new(Action::ResetAfterDequeue).path("messages/head")).unwrap();
+    let log = Log::default();
+    let (losses, events) = (log.clone(), log.clone());
+    let _listener = client
+        .create_listener(&subscription)
+        .mode(ReceiveMode::ReceiveAndDelete)
+        .on_possible_loss(move |reason| losses.add(format!("loss {:?}", reason.kind())))
+        .handle(move |event: HubEvent| {
+            let events = events.clone();
+            async move { events.add(event.body()["VersionName"].to_string()) }
+        })
+        .await
+        .unwrap();
+    for name in ["lost", "there"] {
+        let body = serde_json::json!({ "VersionName": name });
+        emulator.publish_imodel_event(IMODEL, "VersionEvent", Some(body));
+    }
+    assert_eq!(log.wait_for(2).await, ["loss Disconnected", "\"there\""]);
+}

@@ -21,7 +21,7 @@ pub struct PollConfig {
     pub margin: Duration,
     /// How long an authorization may take. Default 60 s.
     pub authorize_timeout: Duration,
-    /// The pauses after failures: `first` and `max` of it. Default 500 ms, doubling up to 60 s.
+    /// The pauses after failures: `first`, `max` and `jitter` of it. Default 500 ms, doubling up to 60 s.
     pub backoff: ReconnectPolicy,
     /// The longest wait that the service can ask for. Default 10 min.
     pub max_retry_after: Duration,
@@ -96,6 +96,9 @@ pub struct Stats {
     /// Polls in flight that a stop dropped. Under a lock each may have locked one message for the time of the
     /// lock; in destructive mode each may have lost one.
     pub dropped: u64,
+    /// Destructive polls that ended without an answer after the service may have taken a message out of the queue.
+    /// Those that nobody waited for any more, because the whole link was dropped, are among them.
+    pub possible_losses: u64,
 }
 
 impl AddAssign for Stats {
@@ -107,6 +110,7 @@ impl AddAssign for Stats {
         self.refusals += other.refusals;
         self.overdue += other.overdue;
         self.dropped += other.dropped;
+        self.possible_losses += other.possible_losses;
     }
 }
 
@@ -123,6 +127,7 @@ impl Sub for Stats {
             refusals: self.refusals.saturating_sub(earlier.refusals),
             overdue: self.overdue.saturating_sub(earlier.overdue),
             dropped: self.dropped.saturating_sub(earlier.dropped),
+            possible_losses: self.possible_losses.saturating_sub(earlier.possible_losses),
         }
     }
 }

@@ -35,6 +35,9 @@ pub enum Output {
         /// The next step begins in this time, if there is credit.
         after: Duration,
     },
+    /// One message may be lost: a destructive poll ended without its answer, for this reason. What else follows from
+    /// that is the next output.
+    PossibleLoss(Error),
     /// The service accepts a fresh authorization after it had refused the one before.
     Reauthenticated,
     /// Over: because of this error, or because it was asked to stop. The last output.

@@ -66,7 +66,7 @@ impl LongPollTransportBuilder {
         self
     }
 
-    /// The pauses after failures: `first` and `max` of the policy. Default 500 ms, doubling up to 60 s.
+    /// The pauses after failures: `first`, `max` and `jitter` of the policy. Default 500 ms, doubling up to 60 s.
     pub fn backoff(mut self, backoff: ReconnectPolicy) -> Self {
         self.poll.backoff = backoff;
         self

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use event_core::supervisor::{Jitter, ReconnectPolicy};
 use event_core::transport::{
     Continuity, Flow, Guarantee, Inbound, Link, Route, SubscriptionChange, Transport,
 };
@@ -131,7 +132,13 @@ async fn no_failure_is_silent_what_may_pass_goes_on_and_what_cannot_is_told() {
             Ok(response) => call.answer(response),
             Err(kind) => call.fail(kind),
         }
-        match (then, next(&mut link).await) {
+        let mut said = next(&mut link).await;
+        let lost = matches!(said, Inbound::Subscription { change: SubscriptionChange::PossibleLoss(_), .. });
+        assert_eq!(lost, ["500", "202", "reset", "too large"].contains(&name), "{name}");
+        if lost {
+            said = next(&mut link).await;
+        }
+        match (then, said) {
             (GoesOn(kind), Inbound::Problem(error)) => assert_eq!(error.kind(), kind, "{name}"),
             (Delivers(topic), Inbound::Delivery(delivery)) => {
                 assert_eq!(delivery.event.topic(), &topic, "{name}");
@@ -323,6 +330,7 @@ async fn whoever_watches_sees_every_state() {
             QueueState::Idle => "idle",
             QueueState::Renewing => "renewing",
             QueueState::Polling => "polling",
+            QueueState::PossibleLoss(_) => "possible loss",
             QueueState::Retrying { attempt: 1, .. } => "retrying",
             QueueState::Stopped(Some(_)) => "stopped",
             other => panic!("{other:?}"),
@@ -344,7 +352,17 @@ async fn whoever_watches_sees_every_state() {
         }
     }
     settle_down_loosely(&mut link).await;
-    let expected = ["polling", "renewing", "polling", "idle", "polling", "retrying", "polling", "stopped"];
+    let expected = [
+        "polling",
+        "renewing",
+        "polling",
+        "idle",
+        "polling",
+        "possible loss",
+        "retrying",
+        "polling",
+        "stopped",
+    ];
     assert_eq!(*seen.lock(), expected.map(|state| format!("s1 {state}")));
 }
 
@@ -403,4 +421,54 @@ async fn a_source_of_authorizations_that_panics_ends_its_queue_with_a_reason_and
     settle_down(&mut link).await;
     service.call().await.answer(event("m1"));
     assert_eq!(delivery(&mut link).await.route, Route::Direct("s2".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destructive_read_that_breaks_off_is_told_before_what_comes_next() {
+    let (service, _, builder) = builder();
+    let (transport, mut link) = connect(builder).await;
+    link.tx.subscribe(&spec("s1", QUEUE, Guarantee::AtMostOnce)).await.unwrap();
+    link.tx.grant(&"s1".into(), 1);
+    settle_down(&mut link).await;
+    service.call().await.fail(ExchangeErrorKind::Broken);
+    match next(&mut link).await {
+        Inbound::Subscription { id, change: SubscriptionChange::PossibleLoss(error) } => {
+            assert_eq!((id.as_str(), error.kind()), ("s1", ErrorKind::Disconnected));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(problem(&mut link).await.kind(), ErrorKind::Disconnected);
+    assert_eq!(transport.stats().possible_losses, 1);
+    // Nobody hears of the last one: it is counted.
+    let polls = async { while let Some(Ok(_)) = link.rx.next().await {} };
+    tokio::select! {
+        _call = service.call() => {}
+        () = polls => panic!("the link ended"),
+    }
+    drop(link);
+    assert_eq!(transport.stats().possible_losses, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seeded_pauses_are_the_same_in_every_run() {
+    let mut runs = Vec::new();
+    for seed in [7, 7, 8] {
+        let mut policy = ReconnectPolicy::default();
+        policy.jitter = Jitter::Seeded(seed);
+        let (service, _, builder) = builder();
+        let mut link = reading(builder.backoff(policy), Guarantee::AtLeastOnce, 1).await;
+        let started = Instant::now();
+        let mut at = Vec::new();
+        for _ in 0..5 {
+            let failing = async { service.call().await.answer(status(500)) };
+            tokio::select! {
+                () = async { while !matches!(link.rx.next().await, Some(Ok(Inbound::Problem(_)))) {} } => {}
+                () = async { failing.await; std::future::pending().await } => {}
+            }
+            at.push(started.elapsed());
+        }
+        runs.push(at);
+    }
+    assert_eq!(runs[0], runs[1]);
+    assert_ne!(runs[0], runs[2]);
 }

@@ -104,6 +104,10 @@ impl Watcher {
                 Output::Retrying { after, .. } => {
                     prop_assert!(after <= Duration::from_millis(600_500));
                 }
+                Output::PossibleLoss(_) => {
+                    prop_assert_eq!(poller.config().mode, ReceiveMode::ReceiveAndDelete);
+                    self.counted.possible_losses += 1;
+                }
                 Output::Reauthenticated => {}
                 Output::Closed(_) => self.closed = true,
                 other => prop_assert!(false, "a new kind of output: {:?}", other),

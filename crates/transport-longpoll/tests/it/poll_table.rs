@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use event_core::{Error, ErrorKind, Retry};
+use http::{HeaderMap, StatusCode};
+use transport_longpoll::exchange::{ExchangeError, ExchangeErrorKind};
+use transport_longpoll::outcome::{Asked, Outcome};
 use transport_longpoll::poll::{Output, PollConfig, Poller, State, StopPolicy};
 use transport_longpoll::request::ReceiveMode::{self, PeekLock, ReceiveAndDelete};
 
@@ -27,6 +30,7 @@ fn said(poller: &mut Poller) -> Vec<String> {
             Output::Poll { timeout, .. } => format!("poll {}", timeout.as_secs()),
             Output::Drop => "drop".to_owned(),
             Output::Retrying { attempt, after, .. } => format!("retry {attempt} in {}ms", after.as_millis()),
+            Output::PossibleLoss(error) => format!("possible loss: {:?}", error.kind()),
             Output::Reauthenticated => "reauthenticated".to_owned(),
             Output::Closed(None) => "closed".to_owned(),
             Output::Closed(Some(error)) => format!("closed: {:?} {:?}", error.kind(), error.retry()),
@@ -90,6 +94,7 @@ fn a_poll_is_given_up_after_its_timeout_and_margin_counted_from_its_sending() {
     poller.handle_timeout(sent + secs(65), 1.0);
     let first = poller.poll_output().unwrap();
     assert!(matches!(first, Output::Drop));
+    assert!(matches!(poller.poll_output(), Some(Output::PossibleLoss(_))));
     match poller.poll_output().unwrap() {
         Output::Retrying { error, attempt: 1, .. } => {
             assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -243,7 +248,7 @@ fn a_stop_of_a_destructive_poll_waits_for_what_it_brings() {
             }
             _ => {
                 poller.handle_timeout(now + secs(65), 0.0);
-                vec!["drop", "closed"]
+                vec!["drop", "possible loss: Timeout", "closed"]
             }
         };
         assert_eq!(said(&mut poller), expected, "{outcome}");
@@ -279,11 +284,12 @@ fn a_destructive_poll_can_be_dropped_when_that_is_wanted() {
     poller.handle_authorized(now);
     said(&mut poller);
     poller.stop(now);
-    assert_eq!((said(&mut poller), poller.stats().dropped), (vec!["drop".into(), "closed".into()], 1));
+    let expected = ["drop", "possible loss: Closed", "closed"];
+    assert_eq!((said(&mut poller), poller.stats().dropped), (expected.map(String::from).to_vec(), 1));
     let (mut poller, now) = polling(ReceiveAndDelete, 1);
     poller.stop(now);
     poller.abort(now);
-    assert_eq!((said(&mut poller), poller.stats().dropped), (vec!["drop".into(), "closed".into()], 1));
+    assert_eq!((said(&mut poller), poller.stats().dropped), (expected.map(String::from).to_vec(), 1));
 }
 
 #[test]
@@ -311,4 +317,68 @@ fn a_poll_lasts_whole_seconds_up_to_230() {
     {
         assert_eq!(PollConfig::check_long_poll(length).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
+}
+
+#[test]
+fn a_destructive_poll_without_its_answer_is_a_possible_loss_unless_the_service_cannot_have_acted() {
+    enum Ended {
+        Broken(ExchangeErrorKind),
+        Answered(StatusCode),
+        Overdue,
+    }
+    let error = |ended: &Ended| match ended {
+        Ended::Broken(kind) => ExchangeError::new(*kind, "scripted").into_error("receive", "queue"),
+        Ended::Answered(status) => match Outcome::read(Asked::Receive, *status, &HeaderMap::new(), b"") {
+            Outcome::Failed(failure) => failure.into_error("receive", "queue"),
+            other => panic!("{other:?}"),
+        },
+        Ended::Overdue => Error::new(ErrorKind::Timeout, "receive", "scripted"),
+    };
+    for (label, ended, lost) in [
+        ("reset", Ended::Broken(ExchangeErrorKind::Broken), true),
+        ("cut", Ended::Broken(ExchangeErrorKind::Protocol), true),
+        ("too large", Ended::Broken(ExchangeErrorKind::TooLarge), true),
+        ("no answer", Ended::Overdue, true),
+        ("refused", Ended::Broken(ExchangeErrorKind::Connect), false),
+        ("500", Ended::Answered(StatusCode::INTERNAL_SERVER_ERROR), true),
+        ("502", Ended::Answered(StatusCode::BAD_GATEWAY), true),
+        ("202", Ended::Answered(StatusCode::ACCEPTED), true),
+        ("503", Ended::Answered(StatusCode::SERVICE_UNAVAILABLE), false),
+        ("401", Ended::Answered(StatusCode::UNAUTHORIZED), false),
+        ("410", Ended::Answered(StatusCode::GONE), false),
+    ] {
+        for mode in [ReceiveAndDelete, PeekLock] {
+            let (mut poller, now) = polling(mode, 1);
+            poller.handle_failure(now, error(&ended), 0.5);
+            let said = said(&mut poller);
+            let lost = u64::from(lost && mode == ReceiveAndDelete);
+            let reports = said.iter().filter(|output| output.starts_with("possible loss")).count() as u64;
+            assert_eq!(
+                (reports, poller.stats().possible_losses),
+                (lost, lost),
+                "{label} by {mode:?}: {said:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_possible_loss_is_told_of_a_last_poll_and_of_one_that_a_stop_drops() {
+    let (mut last, now) = polling(ReceiveAndDelete, 1);
+    last.stop(now);
+    last.handle_timeout(now + secs(65), 0.5);
+    assert_eq!(said(&mut last), ["drop", "possible loss: Timeout", "closed"]);
+
+    let mut config = PollConfig::new(ReceiveAndDelete);
+    config.stop = StopPolicy::DropPoll;
+    let mut dropped = Poller::new(config, now);
+    dropped.grant(now, 1);
+    dropped.handle_authorized(now);
+    dropped.stop(now);
+    assert_eq!(said(&mut dropped), ["authorize", "poll 60", "drop", "possible loss: Closed", "closed"]);
+
+    let (mut idle, now) = polling(ReceiveAndDelete, 1);
+    idle.handle_nothing(now + secs(60));
+    idle.stop(now + secs(60));
+    assert_eq!(said(&mut idle), ["authorize", "drop", "closed"]);
 }

@@ -1,7 +1,7 @@
 //! The shell, with a scripted service at the other end and paused time: stopping.
 
 use event_core::ErrorKind;
-use event_core::transport::{Guarantee, Link, Route};
+use event_core::transport::{Guarantee, Inbound, Link, Route, SubscriptionChange};
 use futures_util::StreamExt;
 use transport_longpoll::poll::StopPolicy;
 use transport_longpoll::{LongPollTransport, LongPollTransportBuilder};
@@ -70,13 +70,19 @@ async fn a_destructive_reader_can_be_stopped_at_once_when_that_is_wanted() {
     let builder = builder.stop(StopPolicy::DropPoll);
     let (transport, mut link, call) = polling(builder, Guarantee::AtMostOnce, &service).await;
     let spec = spec("s1", QUEUE, Guarantee::AtMostOnce);
-    tokio::select! {
-        biased;
-        done = link.tx.unsubscribe(&spec) => done.unwrap(),
-        _ = link.rx.next() => panic!("nothing to tell"),
-    }
+    let told = {
+        let unsubscribing = link.tx.unsubscribe(&spec);
+        tokio::pin!(unsubscribing);
+        assert!(futures_util::poll!(unsubscribing.as_mut()).is_pending());
+        let told = link.rx.next().await.unwrap().unwrap();
+        assert!(futures_util::poll!(link.rx.next()).is_pending());
+        unsubscribing.await.unwrap();
+        told
+    };
+    let possible_loss = |change: &SubscriptionChange| matches!(change, SubscriptionChange::PossibleLoss(_));
+    assert!(matches!(told, Inbound::Subscription { change, .. } if possible_loss(&change)));
     assert!(call.is_dropped());
-    assert_eq!(transport.stats().dropped, 1);
+    assert_eq!((transport.stats().dropped, transport.stats().possible_losses), (1, 1));
 }
 
 /// The official client polls twice then, and the old listener steals the next event.

@@ -35,6 +35,21 @@ struct Server {
 
 type Socket = WebSocketStream<DuplexStream>;
 
+fn websocket_key(head: &str) -> String {
+    let key = head.lines().find_map(|line| {
+        line.strip_prefix("sec-websocket-key: ").or_else(|| line.strip_prefix("Sec-WebSocket-Key: "))
+    });
+    key.unwrap().trim().to_owned()
+}
+
+/// The answer to a websocket request with this key.
+fn switching_protocols(key: &str) -> String {
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
 impl Server {
     fn new() -> (Arc<Self>, WsTransportBuilder) {
         let (tx, rx) = mpsc::channel(4);
@@ -58,16 +73,7 @@ impl Server {
     async fn websocket(&self) -> (String, Socket) {
         let mut stream = self.streams.lock().await.recv().await.unwrap();
         let head = read_head(&mut stream).await;
-        let key = head
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("sec-websocket-key: ").or_else(|| line.strip_prefix("Sec-WebSocket-Key: "))
-            })
-            .unwrap();
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.trim().as_bytes());
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-        );
+        let answer = switching_protocols(&websocket_key(&head));
         stream.write_all(answer.as_bytes()).await.unwrap();
         (head, WebSocketStream::from_raw_socket(stream, Role::Server, None).await)
     }
@@ -382,4 +388,26 @@ async fn a_peer_that_stops_reading_does_not_stop_the_client_from_reading() {
     say(&mut socket, "5:::{\"name\":\"ftrack.event\",\"args\":[{\"topic\":\"still\"}]}").await;
     let Inbound::Delivery(delivery) = link.rx.next().await.unwrap().unwrap() else { panic!("an event") };
     assert_eq!(delivery.event.topic(), "still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_byte_by_byte_opens_the_websocket() {
+    let (server, builder) = Server::new();
+    let transport = builder.build().unwrap();
+    let accepting = async {
+        server.grant("SID:60:60:websocket").await;
+        let mut stream = server.streams.lock().await.recv().await.unwrap();
+        let key = websocket_key(&read_head(&mut stream).await);
+        // The first packet follows the head at once.
+        let mut answer = switching_protocols(&key).into_bytes();
+        answer.extend([0x81, 3]);
+        answer.extend(b"1::");
+        for byte in answer {
+            stream.write_all(&[byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        stream
+    };
+    let (link, _stream) = tokio::join!(transport.connect(Attempt::first()), accepting);
+    link.unwrap();
 }

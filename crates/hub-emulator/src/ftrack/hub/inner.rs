@@ -11,6 +11,7 @@ use transport_ws::packet::{Packet, PacketId};
 
 use super::schedule::Job;
 use crate::faults::{Defect, Defects};
+use crate::ftrack::Witness;
 use crate::ftrack::faults::{Dial, Sent};
 use crate::ftrack::frame::Frame;
 use crate::ftrack::link::Link;
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     pub(super) rescheduled: Arc<Notify>,
     pub(super) acks_asked: u64,
     pub(super) events_numbered: u64,
+    pub(super) witness: Option<Witness>,
 }
 
 /// A session id that was given out and not used yet.
@@ -59,6 +61,9 @@ impl Inner {
                 self.events_numbered += 1;
                 *packet = numbered(packet, self.events_numbered);
             }
+        }
+        if let (Some(Witness(witness)), Outcome::Routed { to, .. }) = (&self.witness, &outcome) {
+            witness(event, to.len());
         }
         let stats = &mut self.stats;
         stats.events_received += 1;

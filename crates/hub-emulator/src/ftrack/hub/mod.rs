@@ -65,6 +65,7 @@ impl Hub {
             rescheduled: Arc::default(),
             acks_asked: 0,
             events_numbered: 0,
+            witness: config.witness.clone(),
         };
         Arc::new(Self { config, inner: Mutex::new(inner), changed: Notify::new(), clock })
     }
