@@ -61,6 +61,7 @@ pub struct SessionBuilder {
     subscribe_timeout: Option<Duration>,
     close_timeout: Option<Duration>,
     outbox_capacity: Option<usize>,
+    repeats: Option<(Duration, usize)>,
     reconnect: Option<ReconnectPolicy>,
     dialer: Option<Box<dyn Dialer>>,
     tls: Tls,
@@ -90,6 +91,7 @@ impl Session {
             subscribe_timeout: None,
             close_timeout: None,
             outbox_capacity: None,
+            repeats: None,
             reconnect: None,
             dialer: None,
             tls: Tls::default(),
@@ -143,8 +145,8 @@ impl SessionBuilder {
         self
     }
 
-    /// What this program calls itself in the source of its events and in its subscribers' metadata. Default
-    /// `ftrack.api.rust`.
+    /// What this program calls itself in the source of its events, in its subscribers' metadata and, with the feature
+    /// `metrics`, in the label `hub`. Default `ftrack.api.rust`.
     pub fn application_id(mut self, id: impl Into<String>) -> Self {
         self.application_id = id.into();
         self
@@ -210,6 +212,13 @@ impl SessionBuilder {
     /// How many events may wait to be sent or acknowledged; more wait for room. Default 4,096.
     pub fn outbox_capacity(mut self, events: usize) -> Self {
         self.outbox_capacity = Some(events);
+        self
+    }
+
+    /// Events that come again within this time, by their id, are dropped and counted; so many ids are remembered.
+    /// Default 10 minutes and 100,000 ids, about 4 MB. Zero of either remembers none.
+    pub fn repeats(mut self, window: Duration, ids: usize) -> Self {
+        self.repeats = Some((window, ids));
         self
     }
 
@@ -295,7 +304,8 @@ impl SessionBuilder {
         };
         let dialect = FtrackDialect::new(&self.user, &self.application_id, host_name());
         let id = dialect.hub_id().clone();
-        let mut builder = event_core::EventHub::builder(transport.build()?).dialect(dialect);
+        let mut builder =
+            event_core::EventHub::builder(transport.build()?).name(&self.application_id).dialect(dialect);
         if let Some(timeout) = self.publish_timeout {
             builder = builder.publish_timeout(timeout);
         }
@@ -310,6 +320,9 @@ impl SessionBuilder {
         }
         if let Some(events) = self.outbox_capacity {
             builder = builder.outbox_capacity(events);
+        }
+        if let Some((window, ids)) = self.repeats {
+            builder = builder.repeats(window, ids);
         }
         if let Some(policy) = self.reconnect {
             builder = builder.reconnect(policy);

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::drain::Drained;
 use super::lifecycle::{ConnectionState, Lifecycle, count};
 use super::link::{Answer, Happened, LinkState, Linked};
+use super::meter::Meter;
 use super::repeats::Repeats;
 use super::shared::{Command, Shared, closed};
 use crate::dispatch::Entry;
@@ -50,6 +51,8 @@ pub(crate) struct Engine {
     pub(super) generation: u64,
     /// Events that came already.
     pub(super) repeats: Repeats,
+    /// Tells what was counted.
+    meter: Meter,
     /// When events began to be missed, if the next connection must say so.
     missing_since: Option<Instant>,
 }
@@ -64,6 +67,7 @@ impl Engine {
         let window = Window::new(capabilities.window.unwrap_or(shared.settings.outbox_capacity));
         let repeats = Repeats::new(shared.settings.repeats_window, shared.settings.repeats_ids);
         Self {
+            meter: Meter::new(&shared),
             shared,
             commands,
             link: LinkState::None,
@@ -88,7 +92,10 @@ impl Engine {
         let mut drained = None;
         loop {
             self.turn();
-            let expiry = shared.outbox.expire(Instant::now());
+            let now = Instant::now();
+            let expiry = shared.outbox.expire(now);
+            self.meter.turn(&shared, now);
+            let due = self.meter.due();
             tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => break,
@@ -103,6 +110,7 @@ impl Engine {
                 happened = self.link.next() => self.happened(happened),
                 () = shared.outbox.wake.notified() => {}
                 () = sleep_until(expiry) => {}
+                () = sleep_until(due) => {}
             }
         }
         self.end(drained).await;
@@ -412,6 +420,7 @@ impl Engine {
             tracing::info!(?report, "drained");
             let _ = self.shared.drained.set(report);
         }
+        self.meter.end(&self.shared);
         self.shared.enter(ConnectionState::Closed);
         self.shared.report(Lifecycle::Closed);
     }

@@ -284,7 +284,6 @@ counters!(
     unmatched,
     unreadable_targets,
     problems,
-    replies,
     late_replies,
     duplicate_replies,
     foreign_replies,

@@ -9,6 +9,11 @@ mod health;
 mod lifecycle;
 mod link;
 mod local;
+#[cfg(feature = "metrics")]
+mod meter;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_meter.rs"]
+mod meter;
 mod publish;
 mod repeats;
 mod run;
@@ -388,6 +393,13 @@ impl HubBuilder {
     /// How the service speaks. Default [`PlainDialect`].
     pub fn dialect(mut self, dialect: impl Dialect) -> Self {
         self.dialect = Some(Arc::new(dialect));
+        self
+    }
+
+    /// What this hub is called: the label `hub` of its metrics, with the feature `metrics`. Choose from a few names, not an
+    /// id. Default `hub`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
         self
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use super::context::Scope;
 use super::lifecycle::{Lifecycle, count};
 use super::shared::{Shared, closed};
-use crate::correlator::Pending;
+use crate::correlator::{Correlator, Pending};
 use crate::dispatch::Entry;
 use crate::outbox::{Done, Receipt, Resend};
 use crate::{Error, ErrorKind, Event, RawJson, Result};
@@ -91,7 +91,7 @@ impl Shared {
         let Some(id) = event.id() else {
             return Err(Error::new(ErrorKind::InvalidInput, "request", "the event has no id"));
         };
-        self.correlator.open(id.clone(), replies).ok_or_else(|| {
+        Correlator::open(&self.correlator, id.clone(), replies).ok_or_else(|| {
             Error::new(
                 ErrorKind::Duplicate,
                 "request",
@@ -223,7 +223,7 @@ impl Request {
             tokio::select! {
                 biased;
                 // A reply counts as an acknowledgement.
-                reply = pending.next() => return reply.ok_or_else(|| closed("request")),
+                reply = pending.next() => return Ok(reply),
                 sent = &mut publishing, if !acknowledged => match sent {
                     Ok(_) => acknowledged = true,
                     Err(error) if error.kind() == ErrorKind::Timeout => return Err(timed_out()),
@@ -273,7 +273,7 @@ impl Stream for ReplyStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Event>> {
         if let Poll::Ready(reply) = self.pending.poll_next(cx) {
-            return Poll::Ready(reply);
+            return Poll::Ready(Some(reply));
         }
         self.deadline.as_mut().poll(cx).map(|()| None)
     }

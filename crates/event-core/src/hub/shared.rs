@@ -24,6 +24,8 @@ use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 /// Settings of a hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// What the hub is called in metrics.
+    pub(crate) name: String,
     pub(crate) publish_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) subscribe_timeout: Duration,
@@ -37,6 +39,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            name: "hub".to_owned(),
             publish_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             subscribe_timeout: Duration::from_secs(30),
@@ -163,6 +166,9 @@ impl Shared {
         }
         // Nobody listening is no failure.
         let _ = self.lifecycle.send(change);
+        // What was counted may have been counted outside of the engine, which tells it.
+        #[cfg(feature = "metrics")]
+        self.outbox.wake.notify_one();
     }
 
     /// Gives an event to everybody here who wants it; `false` when nobody does.
@@ -207,7 +213,8 @@ impl Shared {
         let for_us = self.inbox.as_ref().is_none_or(|inbox| is_for(event, &inbox.subscriber));
         let counter = if for_us {
             match self.correlator.resolve(asked, event.clone()) {
-                Outcome::Delivered => &self.counters.replies,
+                // The correlator counts those that are read, and those that are left.
+                Outcome::Delivered => return true,
                 Outcome::Late => &self.counters.late_replies,
                 Outcome::Duplicate => &self.counters.duplicate_replies,
                 Outcome::Overflow => &self.counters.overflowed_replies,
@@ -245,6 +252,9 @@ impl Shared {
             ..Stats::default()
         };
         self.counters.fill(&mut stats);
+        let tally = self.correlator.tally();
+        stats.replies = tally.read;
+        stats.late_replies += tally.unread;
         stats
     }
 

@@ -14,6 +14,8 @@ mod hub_credentials;
 mod hub_cut_off;
 mod hub_drain;
 mod hub_keyed;
+#[cfg(feature = "metrics")]
+mod hub_metrics;
 mod hub_priority;
 mod hub_publish;
 mod hub_recovery;

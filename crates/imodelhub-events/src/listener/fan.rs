@@ -147,7 +147,7 @@ impl Listeners {
                 "the engine could not be made; build another client",
             ));
         };
-        let hub = EventHub::builder(transport).build()?;
+        let hub = EventHub::builder(transport).name("imodelhub").build()?;
         *self.hub.lock() = Some(hub.clone());
         hub.connect().await?;
         Ok(hub)
