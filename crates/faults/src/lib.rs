@@ -18,9 +18,14 @@ mod ledger;
 #[cfg(test)]
 mod ledger_tests;
 pub mod mixed;
+mod process;
 mod scenes;
+mod slope;
+pub mod soak;
 
 pub use fault::{Clock, Fault, Playing, Run, Size};
 pub use figures::{Broken, Figures, ensure};
 pub use ledger::{Ledger, Verdict};
+pub use process::{descriptors, resident};
 pub use scenes::FAULTS;
+pub use slope::slope;

@@ -23,6 +23,7 @@ mod f22_acks;
 mod killed_links;
 mod latency;
 mod queues;
+mod reset_sockets;
 mod resets;
 mod services;
 pub(crate) mod stage;
@@ -51,5 +52,6 @@ pub const FAULTS: &[Fault] = &[
     f18_proxies::FAULT,
     f21_slow_network::FAULT,
     f22_acks::FAULT,
+    reset_sockets::FAULT,
     resets::FAULT,
 ];
