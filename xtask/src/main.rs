@@ -5,6 +5,7 @@
 mod fuzz;
 mod metadata;
 mod runner;
+mod soak;
 mod steps;
 mod tools;
 

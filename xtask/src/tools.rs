@@ -2,7 +2,9 @@
 
 use crate::fuzz;
 use crate::runner::{Context, Outcome};
+use crate::soak;
 use crate::steps::{STEPS, faults, interop};
+use crate::steps::{STEPS, interop};
 
 /// One command.
 pub(crate) struct Tool {
@@ -28,6 +30,11 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "fuzz",
         about: "the fuzz targets under libFuzzer, with a nightly compiler: --seconds N (default 60), --only TARGET",
         run: fuzz::run,
+    },
+    Tool {
+        name: "soak",
+        about: "a mixed load over sockets with a fault a minute: --minutes N (default 20, at least 8), --seed N",
+        run: soak::run,
     },
 ];
 

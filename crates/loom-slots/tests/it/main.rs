@@ -1,6 +1,8 @@
 //! What must hold of the slots in every order of steps: nothing hangs, no slot is left, and every answer is accounted
 //! for: read by whoever asked, or told as a duplicate, late, or left unread.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which say how much they explored")]
+
 #[path = "../../../event-core/src/correlator/slots.rs"]
 mod slots;
 mod sync;
