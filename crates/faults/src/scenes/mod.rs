@@ -22,6 +22,7 @@ mod f21_slow_network;
 mod f22_acks;
 mod killed_links;
 mod latency;
+mod memory;
 mod queues;
 mod reset_sockets;
 mod resets;
@@ -53,5 +54,6 @@ pub const FAULTS: &[Fault] = &[
     f21_slow_network::FAULT,
     f22_acks::FAULT,
     reset_sockets::FAULT,
+    memory::FAULT,
     resets::FAULT,
 ];
