@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::credentials::{self, HandshakeCredentials};
-use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, TcpDialer};
+use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, TcpDialer, Unlogged};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
 use crate::session::{EmitError, Session, SessionConfig};
@@ -275,8 +275,15 @@ impl Config {
         let url = format!("{scheme}://{}{path}", self.endpoint.authority());
         let mut request =
             url.into_client_request().map_err(|cause| errors::upgrade(&self.endpoint, &cause))?;
-        request.headers_mut().extend(self.headers.clone());
-        let io = Counted::new(Box::new(HeadFirst::new(self.dialer.dial(&self.endpoint).await?)));
+        // What the caller gave may be secret, and tungstenite logs what it writes. It keeps what it needs to know.
+        let mut unlogged = self.headers.clone();
+        for (name, known) in request.headers_mut() {
+            if let Some(value) = unlogged.remove(name) {
+                *known = value;
+            }
+        }
+        let io = Unlogged::new(self.dialer.dial(&self.endpoint).await?, &unlogged);
+        let io = Counted::new(Box::new(HeadFirst::new(Box::new(io))));
         // The limit is the session's business, which says so; here it keeps memory bounded.
         let limits = WebSocketConfig::default()
             .max_message_size(Some(self.session.max_frame))

@@ -6,6 +6,7 @@
 mod head;
 mod proxy;
 mod tls;
+mod unlogged;
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 
 pub(crate) use head::HeadFirst;
 pub use tls::{Tls, TlsBackend};
+pub(crate) use unlogged::Unlogged;
 
 const OP: &str = "connect";
 
