@@ -4,7 +4,6 @@ use crate::fuzz;
 use crate::runner::{Context, Outcome};
 use crate::soak;
 use crate::steps::{STEPS, faults, interop};
-use crate::steps::{STEPS, interop};
 
 /// One command.
 pub(crate) struct Tool {

@@ -11,12 +11,14 @@
 //! assert!(!figures.is_empty());
 //! ```
 
+mod capture;
 mod dice;
 mod fault;
 mod figures;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod marks;
 pub mod mixed;
 mod process;
 mod scenes;
@@ -26,6 +28,7 @@ pub mod soak;
 pub use fault::{Clock, Fault, Playing, Run, Size};
 pub use figures::{Broken, Figures, ensure};
 pub use ledger::{Ledger, Verdict};
+pub use marks::{MARK, Needles, marked};
 pub use process::{descriptors, resident};
 pub use scenes::FAULTS;
 pub use slope::slope;

@@ -18,6 +18,7 @@ mod f15_drops;
 mod f16_order;
 mod f17_suspend;
 mod f18_proxies;
+mod f19_secrets;
 mod f21_slow_network;
 mod f22_acks;
 mod killed_links;
@@ -51,6 +52,7 @@ pub const FAULTS: &[Fault] = &[
     f16_order::FAULT,
     f17_suspend::FAULT,
     f18_proxies::FAULT,
+    f19_secrets::FAULT,
     f21_slow_network::FAULT,
     f22_acks::FAULT,
     reset_sockets::FAULT,

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::stage::{self, broken};
 use crate::fault::{Clock, Fault, Playing, Run};
 use crate::figures::{Broken, Figures, ensure};
+use crate::marks::marked;
 
 pub(super) const FAULT: Fault = Fault {
     id: "RS",
@@ -57,7 +58,7 @@ struct Around {
 }
 
 async fn connected(emulator: &Emulator, user: &str) -> Result<Session, Broken> {
-    let session = Session::builder(emulator.ftrack_url(), user, "any-key")
+    let session = Session::builder(emulator.ftrack_url(), user, marked("key"))
         .build()
         .map_err(broken("build a session"))?;
     session.event_hub().connect().await.map_err(broken("connect"))?;

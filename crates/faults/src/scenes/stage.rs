@@ -6,6 +6,7 @@ use ftrack_hub::{Session, SessionBuilder};
 use hub_emulator::{Builder, Emulator};
 
 use crate::figures::Broken;
+use crate::marks::marked;
 
 /// An emulator of both services that is reached in memory.
 pub(crate) async fn emulator(set_up: impl FnOnce(Builder) -> Builder) -> Result<Emulator, Broken> {
@@ -18,7 +19,8 @@ pub(crate) fn session(
     user: &str,
     set_up: impl FnOnce(SessionBuilder) -> SessionBuilder,
 ) -> Result<Session, Broken> {
-    let builder = Session::builder(emulator.ftrack_url(), user, "any-key").dialer(emulator.ftrack_dialer());
+    let builder =
+        Session::builder(emulator.ftrack_url(), user, marked("key")).dialer(emulator.ftrack_dialer());
     set_up(builder).build().map_err(broken("build a session"))
 }
 
