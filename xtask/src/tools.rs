@@ -1,8 +1,8 @@
 //! Commands with arguments of their own, which go to the program that does the work: `cargo xtask interop --defects`.
 
-use crate::fuzz;
 use crate::runner::{Context, Outcome};
-use crate::steps::{STEPS, faults, interop};
+use crate::steps::{STEPS, faults, instructions, interop};
+use crate::{bench, fuzz};
 
 /// One command.
 pub(crate) struct Tool {
@@ -28,6 +28,16 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "fuzz",
         about: "the fuzz targets under libFuzzer, with a nightly compiler: --seconds N (default 60), --only TARGET",
         run: fuzz::run,
+    },
+    Tool {
+        name: "bench",
+        about: "ours, theirs and the floor side by side, into docs/benchmarks: --quick, --only a,b, --rounds N, --out FOLDER",
+        run: bench::measure,
+    },
+    Tool {
+        name: "instructions",
+        about: "the step of this name, with its options: --accept (records what is counted), --only PATH",
+        run: instructions::count,
     },
 ];
 
