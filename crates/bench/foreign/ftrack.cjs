@@ -47,6 +47,17 @@ const other = (kind, n) =>
     "field only": `data.n=${n}`,
   })[kind];
 
+// Subscribing is not confirmed, but packets keep their order: when an event of our own is back, the server knows of
+// everything that was subscribed before.
+const settle = async () => {
+  let id;
+  await new Promise((done) => {
+    id = hub.subscribe("topic=bench.ready", done);
+    hub.publish(new Event("bench.ready", {}));
+  });
+  hub.unsubscribe(id);
+};
+
 const commands = {
   async connect({ url }) {
     hub = new EventHub(url, "ann", "her-key");
@@ -59,6 +70,7 @@ const commands = {
       seen += 1;
       if (seen >= target) reached();
     });
+    await settle();
     return {};
   },
   async others({ kind, from, count }) {
@@ -85,6 +97,7 @@ const commands = {
   },
   async serve() {
     hub.subscribe("topic=bench.ask", (event) => event.data);
+    await settle();
     return {};
   },
   async ask({ count, in_flight: inFlight }) {

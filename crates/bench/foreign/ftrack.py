@@ -55,7 +55,23 @@ class Commands:
                 raise Reached
 
         self.hub.subscribe(expression, callback)
+        self.settle()
         return {}
+
+    def settle(self):
+        """Subscribing is not confirmed, but packets keep their order: when an event of our own is back, the server
+        knows of everything that was subscribed before."""
+
+        def callback(event):
+            raise Reached
+
+        name = self.hub.subscribe("topic=bench.ready", callback)
+        self.hub.publish(ftrack_api.event.base.Event(topic="bench.ready"))
+        try:
+            self.hub.wait()
+        except Reached:
+            pass
+        self.hub.unsubscribe(name)
 
     def receive(self, count):
         self.taken += count
@@ -84,6 +100,7 @@ class Commands:
 
     def expressions(self, texts, event, count):
         parser = ftrack_api.event.expression.Parser()
+        event["in_reply_to_event"] = event.pop("inReplyToEvent", None)
         made = ftrack_api.event.base.Event(**event)
         stretch = Stretch()
         for n in range(count):

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// How much a count may differ from what is expected, in percent.
-const TOLERANCE: f64 = 3.0;
+const TOLERANCE: u64 = 3;
 
 /// Instructions for each event, by path.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -64,11 +64,10 @@ pub(crate) fn compare(expected: Option<&Counts>, counted: &Counts) -> (String, V
         let shown = before.map_or_else(|| "none".to_owned(), ToString::to_string);
         let change_shown = change.map_or_else(String::new, |change| format!("{change:+.1} %"));
         let _ = writeln!(table, "{path:<22}{shown:>12}{count:>12}{change_shown:>10}");
-        match change {
-            Some(change) if change > TOLERANCE => slower.push(path.as_str()),
-            Some(change) if change < -TOLERANCE => faster.push(path.as_str()),
-            Some(_) => {}
-            None => slower.push(path.as_str()),
+        match before {
+            Some(before) if is_near(*before, *count) => {}
+            Some(before) if count < before => faster.push(path.as_str()),
+            _ => slower.push(path.as_str()),
         }
     }
     (table, judge(expected, counted, &slower, &faster))
@@ -99,6 +98,11 @@ fn judge(expected: Option<&Counts>, counted: &Counts, slower: &[&str], faster: &
         "{}; if that is meant, `cargo xtask instructions --accept` records it",
         why.join("; ")
     ))
+}
+
+/// In whole numbers, so that the limit itself is within it.
+fn is_near(before: u64, now: u64) -> bool {
+    before.abs_diff(now) * 100 <= before * TOLERANCE
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

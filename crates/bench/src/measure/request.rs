@@ -79,7 +79,7 @@ async fn meet(asker: Puppet, answerer: Puppet, server: Puppet, urls: &Value) -> 
         party.call("connect", json!({ "url": urls["ftrack"] })).await?;
     }
     answerer.call("serve", json!({})).await?;
-    // The JavaScript client does not wait for its subscription; an answer shows that it is there.
+    // The first one shows that all is well.
     asker.call("ask", json!({ "count": 1, "in_flight": 1 })).await?;
     Ok(Trio { asker, answerer, server: Some(server) })
 }
