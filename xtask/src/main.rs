@@ -2,6 +2,7 @@
 //! names the steps it is made of, each of which also runs alone as `cargo xtask <step>`.
 #![expect(clippy::print_stdout, reason = "a command-line tool reports on standard output")]
 
+mod bench;
 mod fuzz;
 mod metadata;
 mod runner;

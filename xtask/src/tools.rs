@@ -1,9 +1,8 @@
 //! Commands with arguments of their own, which go to the program that does the work: `cargo xtask interop --defects`.
 
-use crate::fuzz;
 use crate::runner::{Context, Outcome};
-use crate::soak;
-use crate::steps::{STEPS, faults, interop};
+use crate::steps::{STEPS, faults, instructions, interop};
+use crate::{bench, fuzz, soak};
 
 /// One command.
 pub(crate) struct Tool {
@@ -34,6 +33,16 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "soak",
         about: "a mixed load over sockets with a fault a minute: --minutes N (default 20, at least 8), --seed N",
         run: soak::run,
+    },
+    Tool {
+        name: "bench",
+        about: "ours, theirs and the floor side by side, into docs/benchmarks: --quick, --only a,b, --rounds N, --out FOLDER",
+        run: bench::measure,
+    },
+    Tool {
+        name: "instructions",
+        about: "the step of this name, with its options: --accept (records what is counted), --only PATH",
+        run: instructions::count,
     },
 ];
 

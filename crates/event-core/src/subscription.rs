@@ -1,6 +1,7 @@
 //! Who subscribes, and to what.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -24,7 +25,8 @@ use crate::{Event, SubscriptionId};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subscriber {
     id: SubscriptionId,
-    metadata: Map<String, Value>,
+    /// Shared by the copies that a hub keeps of a subscriber.
+    metadata: Arc<Map<String, Value>>,
 }
 
 impl Subscriber {
@@ -33,7 +35,7 @@ impl Subscriber {
         let id = id.into();
         let mut metadata = Map::new();
         metadata.insert("id".to_owned(), Value::from(id.as_str()));
-        Self { id, metadata }
+        Self { id, metadata: Arc::new(metadata) }
     }
 
     /// A subscriber with a random id.
@@ -54,13 +56,13 @@ impl Subscriber {
             let Some(id) = value.as_str() else { return };
             self.id = SubscriptionId::from(id);
         }
-        self.metadata.insert(key, value);
+        Arc::make_mut(&mut self.metadata).insert(key, value);
     }
 
     /// Sets a member unless it is there already.
     pub fn set_default(&mut self, key: &str, value: impl Into<Value>) {
         if !self.metadata.contains_key(key) {
-            self.metadata.insert(key.to_owned(), value.into());
+            Arc::make_mut(&mut self.metadata).insert(key.to_owned(), value.into());
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct FtrackDialect {
     application_id: String,
     /// What every published event says about where it came from.
     source: Map<String, Value>,
+    /// The same as text: most events have no source of their own.
+    source_json: Option<RawJson>,
 }
 
 impl FtrackDialect {
@@ -43,7 +45,8 @@ impl FtrackDialect {
         if let Some(host) = host {
             source.insert("host".to_owned(), host.into());
         }
-        Self { hub_id, application_id: application_id.to_owned(), source }
+        let source_json = RawJson::from_serialize(&source).ok();
+        Self { hub_id, application_id: application_id.to_owned(), source, source_json }
     }
 
     pub(crate) fn hub_id(&self) -> &SubscriptionId {
@@ -103,6 +106,9 @@ impl Dialect for FtrackDialect {
     }
 
     fn complete(&self, event: &mut EventBuilder) {
+        if let Some(source) = self.source_json.as_ref().filter(|_| !event.has_source()) {
+            return event.set_source_json(source.clone());
+        }
         let mut source = self.source.clone();
         source.extend(event.source_object());
         // Replies go to this id: another one would lose them.
@@ -141,6 +147,20 @@ mod tests {
             event.source(),
             &json!({"id": dialect.hub_id.as_str(), "applicationId": "maya", "user": {"username": "jane"}, "host": "ws-01", "show": "dune"})
         );
+    }
+
+    #[test]
+    fn an_event_without_a_source_gets_that_of_the_hub() {
+        let dialect = dialect();
+        for text in [r#"{"topic":"t"}"#, r#"{"source":null,"topic":"t"}"#] {
+            let mut builder = Event::from_json(text).unwrap().to_builder();
+            dialect.complete(&mut builder);
+            let event = builder.build().unwrap();
+            assert_eq!(
+                event.source(),
+                &json!({"id": dialect.hub_id.as_str(), "applicationId": "my.app", "user": {"username": "jane"}, "host": "ws-01"})
+            );
+        }
     }
 
     #[test]

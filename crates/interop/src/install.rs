@@ -28,6 +28,11 @@ const PYPI: [&str; 2] = ["ftrack-python-api==3.1.0", "setuptools==80.9.0"];
 /// How long an installation may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// What is installed, as npm and pip are told: name, `@` or `==`, version.
+pub fn foreign_packages() -> impl Iterator<Item = &'static str> {
+    NPM.iter().flat_map(|(_, packages)| packages.iter().copied()).chain(PYPI)
+}
+
 /// Where things are.
 #[derive(Clone, Debug)]
 pub struct Tools {

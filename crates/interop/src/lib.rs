@@ -37,7 +37,7 @@ use tokio::process::Command;
 use puppet::LastWords;
 
 pub use differential::{Classes, differential};
-pub use install::Tools;
+pub use install::{Tools, foreign_packages};
 pub use puppet::Puppet;
 pub use report::{Outcome, Report, defects_table};
 pub use socketio::{Burst, burst};

@@ -42,12 +42,14 @@
 mod decode;
 mod encode;
 mod error;
+mod likely;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub(crate) use encode::acked_event;
 pub use error::{DecodeError, DecodeErrorKind};
+pub(crate) use likely::sole_argument;
 
 /// The most arguments an event or an ack may have: 256.
 ///

@@ -158,6 +158,15 @@ impl Session {
         }
     }
 
+    /// An event packet came in, in a text message of so many bytes, whose argument the caller has read by itself; it
+    /// asked for no ack. Says whether the event is to be delivered: not when the session is over or the message is
+    /// too large. Poll the outputs afterwards.
+    pub fn handle_event(&mut self, now: Instant, bytes: usize) -> bool {
+        let admitted = self.admit(now, bytes);
+        self.stats.events += u64::from(admitted);
+        admitted
+    }
+
     /// A binary message came in. It is a sign of life, and a [`Problem`]. Poll the outputs afterwards.
     pub fn handle_binary(&mut self, now: Instant) {
         if self.heard(now) {
@@ -291,12 +300,7 @@ impl Session {
 
     /// Everything about a text except cutting it into slices.
     fn text(&mut self, now: Instant, text: &str) -> Option<Handover> {
-        if !self.heard(now) {
-            return None;
-        }
-        self.stats.frames_in += 1;
-        if text.len() > self.config.max_frame {
-            self.end(now, CloseReason::FrameTooLarge);
+        if !self.admit(now, text.len()) {
             return None;
         }
         match Packet::decode(text) {
@@ -304,6 +308,19 @@ impl Session {
             Ok(_) => self.problem(Problem::ForeignEndpoint),
             Err(error) => self.problem(Problem::MalformedPacket(error)),
         }
+    }
+
+    /// Whether a text of so many bytes is to be looked at.
+    fn admit(&mut self, now: Instant, bytes: usize) -> bool {
+        if !self.heard(now) {
+            return false;
+        }
+        self.stats.frames_in += 1;
+        if bytes > self.config.max_frame {
+            self.end(now, CloseReason::FrameTooLarge);
+            return false;
+        }
+        true
     }
 
     fn packet(&mut self, now: Instant, text: &str, packet: Packet<'_>) -> Option<Handover> {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use event_core::transport::{Inbound, RawDelivery};
 use event_core::{Error, ErrorKind, Event, Result};
 use futures_core::Stream;
@@ -16,12 +17,16 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use crate::dial::Counted;
 use crate::errors;
+use crate::packet;
 use crate::session::{CloseReason, Output, Session};
 use crate::transport::{Shared, acknowledgement};
+
+/// Events read in a row before what else there is gets its turn.
+const BURST: usize = 32;
 
 /// Drives a session over a websocket.
 pub(crate) struct Shell {
@@ -149,7 +154,7 @@ impl Shell {
         }
     }
 
-    fn event(&mut self, name: &str, args: Vec<bytes::Bytes>) {
+    fn event(&mut self, name: &str, args: Vec<Bytes>) {
         if name != self.shared.event_name {
             tracing::debug!(name, "an event of another name is ignored");
             return;
@@ -206,22 +211,56 @@ impl Shell {
         websocket.poll_flush(cx)
     }
 
-    /// Reads one message. `true` when there was one, or the end.
+    /// Reads what is there: one message, or events one after the other. `true` when there was any, or the end.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        let message = match Pin::new(&mut self.websocket).poll_next(cx) {
-            Poll::Ready(message) => message,
-            Poll::Pending => {
-                // Part of a long message is a sign of life, too.
-                let read = self.websocket.get_ref().bytes_read();
-                if read != self.seen {
-                    self.seen = read;
-                    self.tell_session(Session::handle_activity);
+        // One look at the clock for all of them.
+        let mut now = None;
+        for taken in 0..BURST {
+            let message = match Pin::new(&mut self.websocket).poll_next(cx) {
+                Poll::Ready(message) => message,
+                Poll::Pending if taken > 0 => return true,
+                Poll::Pending => {
+                    self.part_of_a_message();
+                    return false;
                 }
-                return false;
-            }
-        };
+            };
+            let Some(Ok(Message::Text(text))) = message else {
+                self.other(message);
+                return true;
+            };
+            let Some(event) = self.read_event(&text) else {
+                self.tell_session(|session, now| session.handle_text(now, text));
+                return true;
+            };
+            let now = *now.get_or_insert_with(|| Instant::now().into_std());
+            self.deliver(event, now, text.len());
+        }
+        true
+    }
+
+    /// The event of a packet of the usual form, found in the one pass that reads it; `None` for every other packet.
+    fn read_event(&self, text: &Utf8Bytes) -> Option<Event> {
+        let argument = packet::sole_argument(text, &self.shared.event_name)?;
+        Event::from_json(Bytes::from(text.clone()).slice(argument)).ok()
+    }
+
+    fn deliver(&mut self, event: Event, now: std::time::Instant, bytes: usize) {
+        if self.shared.wire.lock().session.handle_event(now, bytes) {
+            self.ready.push_back(Ok(Inbound::Delivery(RawDelivery::matched(event))));
+        }
+    }
+
+    /// Part of a long message is a sign of life, too.
+    fn part_of_a_message(&mut self) {
+        let read = self.websocket.get_ref().bytes_read();
+        if read != self.seen {
+            self.seen = read;
+            self.tell_session(Session::handle_activity);
+        }
+    }
+
+    fn other(&mut self, message: Option<Result<Message, WsError>>) {
         self.tell_session(|session, now| match message {
-            Some(Ok(Message::Text(text))) => session.handle_text(now, text),
             Some(Ok(Message::Binary(_))) => session.handle_binary(now),
             Some(Ok(Message::Close(frame))) => {
                 session.handle_peer_close(now, frame.map(|frame| frame.code.into()));
@@ -237,7 +276,6 @@ impl Shell {
             }
             Some(Err(_)) | None => session.handle_eof(now),
         });
-        true
     }
 
     /// Lets the session see the time when it asked to. `true` when it did.

@@ -47,6 +47,9 @@ pub struct WsTransport {
     config: Arc<Config>,
 }
 
+/// Bytes read at a time. The buffer is filled with zeros before each read, so a large one costs more than it saves
+/// where frames come one by one.
+const READ_BUFFER: usize = 16 * 1024;
 const BUILD: &str = "build transport";
 /// What a transport calls itself unless told otherwise.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -286,6 +289,7 @@ impl Config {
         let io = Counted::new(Box::new(HeadFirst::new(Box::new(io))));
         // The limit is the session's business, which says so; here it keeps memory bounded.
         let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(self.session.max_frame))
             .max_frame_size(Some(self.session.max_frame));
         let (websocket, _response) = client_async_with_config(request, io, Some(limits))

@@ -7,6 +7,7 @@ mod examples;
 pub(crate) mod faults;
 mod fmt;
 mod hygiene;
+pub(crate) mod instructions;
 pub(crate) mod interop;
 mod msrv;
 mod package;
@@ -49,6 +50,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "faults",
         about: "the table of faults in its small size, and 200 runs in which many things go wrong at once",
         run: faults::run,
+    },
+    Step {
+        name: "instructions",
+        about: "machine instructions of the hot paths, within 3 % of what is recorded (needs valgrind)",
+        run: instructions::run,
     },
     Step {
         name: "advisories",

@@ -12,6 +12,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::Expression;
 use crate::expression::{Condition, Node, Pattern, Scalar, Subject, numeric_key};
 
@@ -133,7 +135,7 @@ impl Index {
     pub fn candidates<S: Subject + ?Sized>(&self, subject: &S, found: &mut Vec<u32>) {
         found.clear();
         found.extend_from_slice(&self.residual);
-        let mut read = vec![Read::NotYet; self.fields.len()];
+        let mut read: SmallVec<[Read<'_>; 8]> = smallvec![Read::NotYet; self.fields.len()];
         for shape in &self.shapes {
             if let Some(key) = self.subject_key(shape, subject, &mut read) {
                 shape.collect(key, found);

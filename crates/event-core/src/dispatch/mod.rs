@@ -14,6 +14,8 @@ pub(crate) use fate::{EntryCounters, Fate};
 pub use index::Index;
 pub use lane::Overflow;
 
+use smallvec::SmallVec;
+
 use crate::handler::BoxedHandler;
 use crate::subscription::{SubscriptionSpec, Target};
 use crate::{Event, Expression, SubscriptionId};
@@ -79,6 +81,9 @@ impl std::fmt::Debug for Entry {
     }
 }
 
+/// Those who want an event; most events are wanted once, and then nothing is allocated.
+pub(crate) type Matched = SmallVec<[Arc<Entry>; 1]>;
+
 /// All subscriptions of a hub.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -137,10 +142,10 @@ impl Registry {
 
     /// Those whose expression matches the event and whose metadata its target includes, smallest priority number
     /// first.
-    pub(crate) fn matching(&mut self, event: &Event, target: &Target) -> Vec<Arc<Entry>> {
+    pub(crate) fn matching(&mut self, event: &Event, target: &Target) -> Matched {
         let mut candidates = std::mem::take(&mut self.candidates);
         self.index.candidates(event, &mut candidates);
-        let mut matched: Vec<Arc<Entry>> = candidates
+        let mut matched: Matched = candidates
             .iter()
             .filter_map(|number| self.slots.get(*number as usize)?.as_ref())
             .filter(|entry| entry.expression.matches(event) && target.includes(&entry.spec.subscriber))
@@ -209,7 +214,7 @@ pub(crate) fn enqueue(
     let gate = several.then(|| Gate::new(matched.iter().map(|entry| entry.priority)));
     let mut shares = terms.shares.into_iter();
     // All places are taken before the first lane can run, so that no lane sees a level as finished too early.
-    let jobs: Vec<Job> = matched
+    let jobs: SmallVec<[Job; 1]> = matched
         .iter()
         .map(|entry| Job {
             event: event.clone(),

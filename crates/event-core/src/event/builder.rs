@@ -129,13 +129,22 @@ impl EventBuilder {
         }
     }
 
+    /// Whether there is a source.
+    pub fn has_source(&self) -> bool {
+        self.envelope.source.value().is_some()
+    }
+
+    /// Replaces the source with text that is at hand. For a [`Dialect`](crate::Dialect), as
+    /// [`EventBuilder::set_source`].
+    pub fn set_source_json(&mut self, source: RawJson) {
+        self.put(Member::Source);
+        self.envelope.source = Field::Value(source);
+    }
+
     /// Replaces the source. For a [`Dialect`](crate::Dialect) that completes an event before it is sent.
     pub fn set_source(&mut self, source: &Map<String, Value>) {
         match RawJson::from_serialize(source) {
-            Ok(raw) => {
-                self.put(Member::Source);
-                self.envelope.source = Field::Value(raw);
-            }
+            Ok(raw) => self.set_source_json(raw),
             Err(error) => {
                 self.failure.get_or_insert(Arc::new(error));
             }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::data::{Field, RawJson};
 use super::{Envelope, Member};
@@ -199,7 +200,7 @@ impl Slicer<'_> {
 }
 
 /// The members of an object in order, values untouched.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Members<'a>(SmallVec<[(Cow<'a, str>, &'a RawValue); 8]>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -213,7 +214,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(8);
+                let mut members = SmallVec::new();
                 while let Some(Key(key)) = map.next_key()? {
                     if members.len() >= MAX_MEMBERS {
                         map.next_value::<IgnoredAny>()?;

@@ -15,7 +15,7 @@ use super::drain::DrainReport;
 use super::lifecycle::{ConnectionState, Counters, Lifecycle, Stats, count};
 use crate::correlator::{Correlator, Outcome};
 use crate::dialect::Dialect;
-use crate::dispatch::{self, Entry, Overflow, Registry, Terms};
+use crate::dispatch::{self, Entry, Matched, Overflow, Registry, Terms};
 use crate::outbox::Outbox;
 use crate::subscription::{Subscriber, SubscriptionSpec, Target};
 use crate::transport::Transport;
@@ -197,12 +197,12 @@ impl Shared {
     }
 
     /// Those who want an event, smallest priority number first.
-    pub(crate) fn matching(&self, event: &Event) -> Vec<Arc<Entry>> {
+    pub(crate) fn matching(&self, event: &Event) -> Matched {
         let target = Target::of(event);
         if matches!(target, Target::Unreadable) {
             count(&self.counters.unreadable_targets);
             tracing::warn!(topic = %event.topic(), "the event's target is not an expression; it reaches nobody");
-            return Vec::new();
+            return Matched::new();
         }
         self.registry.lock().matching(event, &target)
     }

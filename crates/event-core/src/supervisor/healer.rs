@@ -43,7 +43,8 @@ pub(super) fn heal<T: Transport + ?Sized>(
     shared: Arc<Shared>,
     first: Option<Link>,
 ) -> Inbounds {
-    let mut healer = Healer {
+    // Boxed: it is moved with every item.
+    let mut healer = Box::new(Healer {
         transport,
         backoff: Backoff::new(policy.clone()),
         policy,
@@ -52,7 +53,7 @@ pub(super) fn heal<T: Transport + ?Sized>(
         down_since: None,
         was_up: false,
         refused: false,
-    };
+    });
     if let Some(link) = first {
         healer.adopt(link);
     }
@@ -101,7 +102,7 @@ struct Up {
 }
 
 impl<T: Transport + ?Sized> Healer<T> {
-    async fn step(mut self) -> Option<(Result<Inbound>, Self)> {
+    async fn step(mut self: Box<Self>) -> Option<(Result<Inbound>, Box<Self>)> {
         loop {
             if self.shared.closed.is_cancelled() && !matches!(self.phase, Phase::Up(_)) {
                 self.phase = Phase::Ended;
@@ -220,7 +221,10 @@ impl<T: Transport + ?Sized> Healer<T> {
     fn received(&mut self, item: Option<Result<Inbound>>) -> Option<Result<Inbound>> {
         match item {
             Some(Ok(inbound)) => {
-                if let Phase::Up(up) = &mut self.phase {
+                // Within a burst the first one is near enough.
+                if let Phase::Up(up) = &mut self.phase
+                    && up.burst <= 1
+                {
                     up.last_sign = Instant::now();
                 }
                 Some(Ok(inbound))

@@ -30,6 +30,8 @@ use crate::net::{Fate, Socket, Tasks};
 const LINGER: Duration = Duration::from_secs(1);
 /// Small frames are gathered up to this size before they are written.
 const GATHER: usize = 64 * 1024;
+/// Bytes read at a time, and held by every idle connection.
+const READ_BUFFER: usize = 8 * 1024;
 /// Messages handled before other tasks get a turn.
 const TURN: usize = 128;
 
@@ -83,7 +85,7 @@ async fn drain(mut read_half: ReadHalf<Socket>, stop: &CancellationToken) {
 /// The reading side alone: whatever the library wants to answer goes nowhere.
 async fn reader(read_half: ReadHalf<Socket>, early: Bytes, max_frame: usize) -> Reader {
     let config = WebSocketConfig::default()
-        .read_buffer_size(32 * 1024)
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(max_frame))
         .max_frame_size(Some(max_frame));
     let stream = tokio::io::join(read_half, tokio::io::sink());

@@ -394,3 +394,19 @@ fn debug_output_shows_no_payload() {
     let shown = format!("{waiting} {session:?} {:?}", outputs(&mut session));
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn an_event_that_the_caller_read_counts_and_is_a_sign_of_life_like_any_other() {
+    let config = SessionConfig::default().max_frame(1000);
+    let (mut session, t0) = connected(config);
+    let silence = session.poll_timeout().unwrap() - t0;
+    let later = t0 + secs(5);
+    assert!(session.handle_event(later, 1000));
+    assert_eq!(session.poll_timeout(), Some(later + silence));
+    assert_eq!((session.stats().frames_in, session.stats().events), (2, 1));
+    assert_eq!(outputs(&mut session), []);
+    assert!(!session.handle_event(later, 1001));
+    assert_eq!(outputs(&mut session), [Output::Closed(CloseReason::FrameTooLarge)]);
+    assert!(!session.handle_event(later, 1));
+    assert_eq!(session.stats().events, 1);
+}
