@@ -100,6 +100,8 @@ pub struct ClientBuilder {
     request_timeout: Duration,
     long_poll: Duration,
     wall_clock: fn() -> SystemTime,
+    #[cfg(feature = "journal")]
+    journal: Option<event_journal::Journal>,
 }
 
 /// A subscription to events, with a queue of its own.
@@ -142,6 +144,8 @@ impl IModelHubClient {
             request_timeout: Duration::from_secs(25),
             long_poll: Duration::from_secs(60),
             wall_clock: SystemTime::now,
+            #[cfg(feature = "journal")]
+            journal: None,
         }
     }
 
@@ -398,6 +402,26 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps what comes in a journal: an event is completed at the service when it is there, and handlers get it from
+    /// there, again after a while when they fail. Each listener under a lock keeps its place, under the name given to
+    /// [`ListenerBuilder::durable`].
+    ///
+    /// ```no_run
+    /// use imodelhub_events::journal::{Config, Journal};
+    /// # use imodelhub_events::{AccessTokenProvider, Environment, IModelHubClient};
+    ///
+    /// # async fn example(provider: impl AccessTokenProvider) -> Result<(), imodelhub_events::Error> {
+    /// let journal = Journal::open("events.journal", Config::default()).await?;
+    /// let client = IModelHubClient::builder(Environment::Production, provider).journal(journal).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "journal")]
+    pub fn journal(mut self, journal: event_journal::Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
     /// The client. Nothing is sent yet.
     ///
     /// # Errors
@@ -410,7 +434,11 @@ impl ClientBuilder {
             Some(exchange) => exchange,
             None => Arc::new(ReqwestExchange::builder().build()?),
         };
-        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll)?;
+        #[cfg(feature = "journal")]
+        let layer = self.journal.map(crate::listener::journaling);
+        #[cfg(not(feature = "journal"))]
+        let layer = None;
+        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll, layer)?;
         let service = Arc::new(Service::new(
             base,
             exchange,

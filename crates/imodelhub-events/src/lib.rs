@@ -55,6 +55,9 @@ pub use service_error::{ErrorClass, ServiceError, service_error};
 pub use token::{AccessToken, AccessTokenProvider, SasToken};
 
 pub use event_core::hub::DrainReport;
+#[cfg(feature = "journal")]
+pub use event_journal as journal;
+
 pub use event_core::{Error, ErrorKind, IntoReply, Result, Retry, Secret};
 pub use transport_longpoll::HttpExchange;
 pub use transport_longpoll::request::ReceiveMode;
