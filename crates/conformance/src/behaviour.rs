@@ -64,6 +64,10 @@ pub enum Need {
     Window,
     /// [`Continuity::SelfHealing`].
     SelfHealing,
+    /// [`Capabilities::durable`].
+    Durable,
+    /// [`Capabilities::offline`].
+    Offline,
 }
 
 impl Need {
@@ -83,6 +87,8 @@ impl Need {
             Self::MaxPayload => capabilities.max_payload.is_some(),
             Self::Window => capabilities.window.is_some(),
             Self::SelfHealing => capabilities.continuity == Continuity::SelfHealing,
+            Self::Durable => capabilities.durable,
+            Self::Offline => capabilities.offline,
         }
     }
 }
@@ -101,7 +107,7 @@ macro_rules! behaviours {
 /// Everything that a transport is judged by.
 pub const BEHAVIOURS: &[Behaviour] = behaviours! {
     "connect_gives_a_link_that_names_its_peer", Nothing, connecting::names_its_peer, always;
-    "connect_is_one_attempt_and_returns_its_refusal", Nothing, connecting::one_attempt, always;
+    "connect_is_one_attempt_and_returns_its_refusal_or_needs_no_service", Offline, connecting::needs_no_service, connecting::one_attempt;
     "capabilities_are_constant", Nothing, connecting::constant, always;
     "two_links_are_independent", Nothing, connecting::independent, always;
 
@@ -145,6 +151,7 @@ pub const BEHAVIOURS: &[Behaviour] = behaviours! {
     "a_rejected_delivery_does_not_come_back_or_rejecting_is_unsupported", AtLeastOnce, settling::reject, settling::unsupported;
     "an_abandoned_delivery_comes_back_counted", Nack, settling::abandon, settling::no_nack;
     "a_delivery_abandoned_for_a_while_comes_back", Nack, settling::abandon_for, settling::no_nack;
+    "a_named_subscription_goes_on_where_it_stopped", Durable, settling::goes_on, settling::no_name;
     "an_extended_lock_lasts_longer", ExtendLock, settling::extend, settling::no_extension;
 
     "closing_ends_everything_and_twice_is_once", Nothing, ending::closed, always;

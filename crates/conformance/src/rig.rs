@@ -69,9 +69,24 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> Verd
 impl Rig {
     /// A new link, ready to be used.
     pub(crate) async fn open(bench: &Bench) -> Verdict<Self> {
+        let (mut rig, ready) = Self::link(bench).await?;
+        if !ready {
+            rig.restored().await?;
+            rig.news.clear();
+        }
+        Ok(rig)
+    }
+
+    /// Waits until a link that heals itself is up.
+    pub(crate) async fn restored(&mut self) -> Verdict {
+        self.news_of("ready", |news| matches!(news, Inbound::Restored { .. })).await
+    }
+
+    /// A new link, and whether it is ready to be used.
+    pub(crate) async fn link(bench: &Bench) -> Verdict<(Self, bool)> {
         let transport = bench.transport();
         let link = within("connect", transport.connect(Attempt::first())).await??;
-        let mut rig = Self {
+        let rig = Self {
             bench: Arc::clone(bench),
             capabilities: transport.capabilities(),
             tx: Arc::from(link.tx),
@@ -82,11 +97,7 @@ impl Rig {
             errors: Vec::new(),
             over: false,
         };
-        if !link.info.ready {
-            rig.news_of("ready", |news| matches!(news, Inbound::Restored { .. })).await?;
-            rig.news.clear();
-        }
-        Ok(rig)
+        Ok((rig, link.info.ready))
     }
 
     /// A new link with one subscription, which may be delivered `credit` events.

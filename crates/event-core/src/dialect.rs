@@ -1,6 +1,8 @@
 //! How a service speaks: its meta events, its replies, the source it wants. Given by a facade, used unchanged
 //! over every transport; the engine itself knows no topic.
 
+pub use crate::speaking::Speaking;
+
 use crate::event::EventBuilder;
 use crate::hub::Lifecycle;
 use crate::subscription::{Subscriber, SubscriptionSpec};

@@ -80,6 +80,8 @@ pub enum ErrorKind {
     Decode,
     /// A handler returned an error or panicked.
     Handler,
+    /// A store on this machine cannot be opened, read or written; the message says what to do.
+    Storage,
 }
 
 /// What a caller, or the supervisor, should do after an [`Error`].

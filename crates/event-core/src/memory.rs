@@ -330,6 +330,7 @@ impl LinkSender for MemorySender {
             let message = format!("this bus does not deliver {:?}", spec.require);
             return Err(Error::new(ErrorKind::Unsupported, "subscribe", message));
         }
+        spec.refuse_name("memory")?;
         self.with_link("subscribe", |link| {
             link.filtered = true;
             link.specs.insert(spec.id.clone(), spec.clone());

@@ -7,20 +7,21 @@ use async_trait::async_trait;
 use crate::dialect::Dialect;
 use crate::subscription::SubscriptionSpec;
 use crate::transport::{
-    Attempt, Capabilities, Confirmation, Link, LinkSender, NotSent, PublishError, SettleFailed, SettleToken,
-    Settlement, Transport,
+    Attempt, Capabilities, Confirmation, Link, LinkSender, NotSent, PublishError, SendTerms, SettleFailed,
+    SettleToken, Settlement, Transport,
 };
 use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 
-/// Lets a transport subscribe the way a [`Dialect`] says. Wrapped around a transport by the hub.
-pub(crate) struct Speaking<T: ?Sized> {
+/// Lets a transport subscribe the way a [`Dialect`] says. The hub wraps it around its transport; whoever stacks layers
+/// by hand puts it below [`Supervised`](crate::supervisor::Supervised), which can then subscribe again.
+pub struct Speaking<T: ?Sized> {
     dialect: Arc<dyn Dialect>,
     inner: Arc<T>,
 }
 
 impl<T: Transport + ?Sized> Speaking<T> {
     /// `inner`, speaking `dialect`.
-    pub(crate) fn new(inner: Arc<T>, dialect: Arc<dyn Dialect>) -> Self {
+    pub fn new(inner: Arc<T>, dialect: Arc<dyn Dialect>) -> Self {
         Self { dialect, inner }
     }
 }
@@ -78,6 +79,10 @@ impl LinkSender for SpeakingSender {
         self.inner.send(event)
     }
 
+    fn send_with(&self, event: Event, terms: SendTerms) -> Result<Confirmation, NotSent> {
+        self.inner.send_with(event, terms)
+    }
+
     async fn ready(&self) {
         self.inner.ready().await;
     }
@@ -114,5 +119,11 @@ impl LinkSender for SpeakingSender {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for Speaking<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Speaking")
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::expression::{Expression, Scalar, Subject};
 use crate::transport::Guarantee;
-use crate::{Event, SubscriptionId};
+use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 
 /// A subscriber: its id, and what else it says about itself.
 ///
@@ -103,6 +103,10 @@ pub struct SubscriptionSpec {
     pub address: Option<String>,
     /// The delivery guarantee asked for.
     pub require: Guarantee,
+    /// The name under which its place is to be kept, on transports that do.
+    pub durable: Option<String>,
+    /// How many deliveries the subscriber can hold that are not settled. `None` leaves it to the transport.
+    pub in_flight: Option<usize>,
 }
 
 impl SubscriptionSpec {
@@ -114,7 +118,24 @@ impl SubscriptionSpec {
             subscriber,
             address: None,
             require: Guarantee::default(),
+            durable: None,
+            in_flight: None,
         }
+    }
+
+    /// For transports that keep no places: refuses a name for one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] when there is one.
+    pub fn refuse_name(&self, transport: &str) -> Result<()> {
+        if self.durable.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "the {transport} transport keeps no places of subscriptions; put a journal over it, or leave the name out"
+        );
+        Err(Error::new(ErrorKind::Unsupported, "subscribe", message))
     }
 }
 

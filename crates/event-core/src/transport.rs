@@ -247,22 +247,38 @@ pub enum Route {
 }
 
 /// What a transport needs to settle one delivery. Opaque to the core.
-pub struct SettleToken(Box<dyn Any + Send + Sync>);
+pub struct SettleToken {
+    inner: Box<dyn Any + Send + Sync>,
+    reason: Option<Box<str>>,
+}
 
 impl SettleToken {
     /// Wraps whatever the transport needs.
     pub fn new<T: Send + Sync + 'static>(inner: T) -> Self {
-        Self(Box::new(inner))
+        Self { inner: Box::new(inner), reason: None }
+    }
+
+    /// The same token with a word on why the delivery was not handled, for transports that keep it. It must hold
+    /// no payload.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<Box<str>>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Why the delivery was not handled, where somebody said so.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// The wrapped value, for the transport that made it.
     pub fn get<T: 'static>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+        self.inner.downcast_ref()
     }
 
     /// The wrapped value, for the transport that made it.
     pub fn get_mut<T: 'static>(&mut self) -> Option<&mut T> {
-        self.0.downcast_mut()
+        self.inner.downcast_mut()
     }
 }
 
@@ -297,6 +313,16 @@ pub trait LinkSender: Send + Sync {
     /// [`NotSent`] gives the event back: the window is full (wait for [`LinkSender::ready`]), the link is down,
     /// or this transport does not publish.
     fn send(&self, event: Event) -> Result<Confirmation, NotSent>;
+
+    /// Queues an event as [`LinkSender::send`] does, with what the publisher said about it. A transport that keeps
+    /// nothing past the moment ignores that.
+    ///
+    /// # Errors
+    ///
+    /// As [`LinkSender::send`].
+    fn send_with(&self, event: Event, _terms: SendTerms) -> Result<Confirmation, NotSent> {
+        self.send(event)
+    }
 
     /// Waits until [`LinkSender::send`] may find room. May wake early; cancel-safe.
     async fn ready(&self);
@@ -341,6 +367,30 @@ pub trait LinkSender: Send + Sync {
 
     /// Says good-bye; the receiving half then ends. Needs the receiving half to be polled meanwhile.
     async fn close(&self);
+}
+
+/// What the publisher of an event said about sending it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendTerms {
+    /// From now on: afterwards it is not to be sent any more. `None` is never.
+    pub expires_in: Option<Duration>,
+    /// It must not be sent a second time, whatever became of the first: a request, a reply.
+    pub once: bool,
+}
+
+impl SendTerms {
+    /// To be sent until it is acknowledged, but not after this time.
+    pub const fn within(expires_in: Duration) -> Self {
+        Self { expires_in: Some(expires_in), once: false }
+    }
+
+    /// The same, and never a second time.
+    #[must_use]
+    pub const fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
 }
 
 fn unsupported(what: &'static str) -> Error {
@@ -476,6 +526,12 @@ pub struct Capabilities {
     pub max_payload: Option<usize>,
     /// How many events may be sent and not yet acknowledged; `None` leaves it to the hub's outbox.
     pub window: Option<usize>,
+    /// A subscription may have a [name](SubscriptionSpec::durable), under which its place is kept past the end of
+    /// the link and of the process.
+    pub durable: bool,
+    /// The link can be used before there is a connection, and while there is none: what is published is kept until
+    /// then, what was kept is delivered.
+    pub offline: bool,
 }
 
 /// Who decides when an event comes.

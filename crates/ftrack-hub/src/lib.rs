@@ -58,5 +58,7 @@ pub use event_core::{
     Subscriber, Subscription, SubscriptionId, Topic,
 };
 pub use event_core::{expression, hub};
+#[cfg(feature = "journal")]
+pub use event_journal as journal;
 pub use transport_ws::dial;
 pub use transport_ws::{Tls, TlsBackend};

@@ -66,6 +66,8 @@ pub struct SessionBuilder {
     dialer: Option<Box<dyn Dialer>>,
     tls: Tls,
     proxy: Option<Result<ProxySetting>>,
+    #[cfg(feature = "journal")]
+    journal: Option<event_journal::Journal>,
 }
 
 impl Session {
@@ -96,6 +98,8 @@ impl Session {
             dialer: None,
             tls: Tls::default(),
             proxy: None,
+            #[cfg(feature = "journal")]
+            journal: None,
         }
     }
 
@@ -264,6 +268,42 @@ impl SessionBuilder {
         self
     }
 
+    /// Keeps what comes and what is published in a journal: [durable](event_core::hub::Subscribe::durable)
+    /// subscriptions get everything that was received, however often the program is started anew, and publishes are
+    /// taken without a connection. A publish then returns when it is in the journal.
+    ///
+    /// ```
+    /// use ftrack_hub::journal::{Config, Journal};
+    /// use ftrack_hub::{Error, Event, Session};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let emulator = hub_emulator::Emulator::start().await?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (url, path) = (emulator.ftrack_url(), folder.path().join("events.journal"));
+    /// let journal = Journal::open(path, Config::default()).await?;
+    /// let session = Session::builder(url, "jane.doe", "api-key").journal(journal.clone()).build()?;
+    /// let hub = session.event_hub();
+    /// hub.connect().await?;
+    ///
+    /// // Under this name the program goes on where it stopped. What fails comes again, and at last is kept apart.
+    /// hub.subscribe("topic=my-company.render")
+    ///     .durable("render-farm")
+    ///     .handle(async |event: Event| println!("render {}", event.data_value()))
+    ///     .await?;
+    /// for letter in journal.dead_letters("render-farm").await? {
+    ///     eprintln!("{letter:?}");
+    /// }
+    /// # hub.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "journal")]
+    pub fn journal(mut self, journal: event_journal::Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
     /// The session. Nothing is sent yet, except that
     /// [`auto_connect_event_hub`](Self::auto_connect_event_hub) starts connecting.
     ///
@@ -326,6 +366,12 @@ impl SessionBuilder {
         }
         if let Some(policy) = self.reconnect {
             builder = builder.reconnect(policy);
+        }
+        #[cfg(feature = "journal")]
+        if let Some(journal) = self.journal {
+            builder = builder.layer(move |transport, dialect| {
+                event_journal::Journaled::over(transport, journal).dialect(std::sync::Arc::clone(dialect))
+            });
         }
         let hub = if self.auto_connect { builder.connect_lazy()? } else { builder.build()? };
         let whoami = Whoami { user: self.user.clone(), application_id: self.application_id };

@@ -105,6 +105,8 @@ pub struct ClientBuilder {
     long_poll: Duration,
     backoff: ReconnectPolicy,
     wall_clock: fn() -> SystemTime,
+    #[cfg(feature = "journal")]
+    journal: Option<event_journal::Journal>,
 }
 
 /// A subscription to events, with a queue of its own.
@@ -150,6 +152,8 @@ impl IModelHubClient {
             long_poll: Duration::from_secs(60),
             backoff: ReconnectPolicy::default(),
             wall_clock: SystemTime::now,
+            #[cfg(feature = "journal")]
+            journal: None,
         }
     }
 
@@ -443,6 +447,26 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps what comes in a journal: an event is completed at the service when it is there, and handlers get it from
+    /// there, again after a while when they fail. Each listener under a lock keeps its place, under the name given to
+    /// [`ListenerBuilder::durable`].
+    ///
+    /// ```no_run
+    /// use imodelhub_events::journal::{Config, Journal};
+    /// # use imodelhub_events::{AccessTokenProvider, Environment, IModelHubClient};
+    ///
+    /// # async fn example(provider: impl AccessTokenProvider) -> Result<(), imodelhub_events::Error> {
+    /// let journal = Journal::open("events.journal", Config::default()).await?;
+    /// let client = IModelHubClient::builder(Environment::Production, provider).journal(journal).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "journal")]
+    pub fn journal(mut self, journal: event_journal::Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
     /// The client. Nothing is sent yet.
     ///
     /// # Errors
@@ -457,7 +481,11 @@ impl ClientBuilder {
             let proxy = self.proxy.transpose()?.unwrap_or_default();
             Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
         };
-        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll, self.backoff)?;
+        #[cfg(feature = "journal")]
+        let layer = self.journal.map(crate::listener::journaling);
+        #[cfg(not(feature = "journal"))]
+        let layer = None;
+        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll, self.backoff, layer)?;
         let service = Arc::new(Service::new(
             base,
             exchange,

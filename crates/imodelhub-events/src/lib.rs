@@ -57,6 +57,8 @@ pub use token::{AccessToken, AccessTokenProvider, SasToken};
 pub use event_core::hub::DrainReport;
 pub use event_core::network::{self, Proxy, ProxySetting};
 pub use event_core::{Error, ErrorKind, IntoReply, Result, Retry, Secret};
+#[cfg(feature = "journal")]
+pub use event_journal as journal;
 pub use transport_longpoll::HttpExchange;
 pub use transport_longpoll::exchange::{Tls, TlsBackend};
 pub use transport_longpoll::request::ReceiveMode;

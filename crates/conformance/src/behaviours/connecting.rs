@@ -34,6 +34,31 @@ pub(crate) async fn one_attempt(bench: Bench) -> Verdict {
     Rig::open(&bench).await.map(drop)
 }
 
+/// What is published without a connection is taken, and arrives with it.
+pub(crate) async fn needs_no_service(bench: Bench) -> Verdict {
+    let guarantee = offered(&bench.transport().capabilities());
+    let mut listener = Rig::subscribed(&bench, guarantee, 10).await?;
+    let tx = std::sync::Arc::clone(&listener.tx);
+    listener.during("close", tx.close()).await?;
+    drop((listener, tx));
+    bench.refuse_connections(true).await?;
+    let (mut rig, ready) = Rig::link(&bench).await?;
+    ensure!(!ready, "a link says that it is connected, and is not");
+    rig.subscribe("s", guarantee, 10).await?;
+    if rig.capabilities.publish {
+        rig.publish(event(1)?).await??;
+        rig.silence_for_now()?;
+    }
+    bench.refuse_connections(false).await?;
+    rig.restored().await?;
+    if rig.capabilities.publish {
+        ensure!(rig.numbers(1).await? == [1], "something else came");
+    }
+    bench.deliver(&event(2)?).await?;
+    ensure!(rig.numbers(1).await? == [2], "a subscription made without a connection is not there with it");
+    Ok(())
+}
+
 pub(crate) async fn constant(bench: Bench) -> Verdict {
     let transport = bench.transport();
     let (name, first) = (transport.name(), transport.capabilities());

@@ -151,6 +151,50 @@ async fn abandoned(bench: Bench, delay: Option<Duration>) -> Verdict {
     }
 }
 
+/// The next link of a name gets what was not settled, and nothing that was.
+pub(crate) async fn goes_on(bench: Bench) -> Verdict {
+    let mut spec = bench.spec("s", Guarantee::AtLeastOnce).await?;
+    spec.durable = Some("place".to_owned());
+    let mut rig = Rig::open(&bench).await?;
+    rig.try_subscribe(&spec).await??;
+    for n in 1..=3 {
+        bench.deliver(&event(n)?).await?;
+    }
+    for n in 1..=2 {
+        let delivery = rig.delivery().await?;
+        ensure!(number(&delivery.event) == Some(n), "something else came than {n}");
+        if let (1, Some(token)) = (n, delivery.token) {
+            must_settle(&mut rig, token, Settlement::Complete).await?;
+        }
+    }
+    drop(rig);
+    let mut rig = Rig::open(&bench).await?;
+    rig.try_subscribe(&spec).await??;
+    for n in 2..=3 {
+        let delivery = rig.delivery().await?;
+        ensure!(number(&delivery.event) == Some(n), "something else came than {n}");
+        ensure!(n == 3 || delivery.attempt == 2, "it comes as number {}", delivery.attempt);
+        if let Some(token) = delivery.token {
+            must_settle(&mut rig, token, Settlement::Complete).await?;
+        }
+    }
+    rig.silence().await
+}
+
+pub(crate) async fn no_name(bench: Bench) -> Verdict {
+    let mut spec = bench.spec("s", super::offered(&bench.transport().capabilities())).await?;
+    spec.durable = Some("place".to_owned());
+    let mut rig = Rig::open(&bench).await?;
+    let tx = Arc::clone(&rig.tx);
+    match rig.during("subscribe", tx.subscribe(&spec)).await? {
+        Ok(()) => Err(Broken::promise("a name is taken for a place that is not kept")),
+        Err(error) => {
+            ensure!(error.kind() == ErrorKind::Unsupported, "it is refused with {error:?}");
+            Ok(())
+        }
+    }
+}
+
 pub(crate) async fn extend(bench: Bench) -> Verdict {
     let (mut rig, _, mut token, lock) = holding(&bench).await?;
     let tx = Arc::clone(&rig.tx);

@@ -1,5 +1,6 @@
 //! The transports of this workspace, each with a hand on its service.
 
+mod journaled;
 mod longpoll;
 mod memory;
 mod ws;
@@ -24,6 +25,15 @@ pub const TRANSPORTS: &[Entry] = &[
     Entry::new("ws", || Box::pin(Websocket::start())).in_real_time(),
     Entry::new("longpoll", || Box::pin(Queues::start())).without(&[Tool::RefuseConnections]),
     Entry::new("supervised_longpoll", || Box::pin(supervised_queues())).without(&[Tool::RefuseConnections]),
+    Entry::new("journaled_memory", || Box::pin(async { journaled::in_memory(Memory::start(able())) })),
+    Entry::new("journaled_memory_file", || {
+        Box::pin(async { journaled::in_file(Memory::start(able())).await })
+    })
+    .in_real_time(),
+    Entry::new("journaled_ws", || Box::pin(async { journaled::in_file(Websocket::start().await?).await }))
+        .in_real_time(),
+    Entry::new("journaled_longpoll", || Box::pin(async { journaled::in_memory(Queues::start().await?) }))
+        .without(&[Tool::RefuseConnections]),
 ];
 
 /// A subject's transport inside [`Supervised`], with short pauses.

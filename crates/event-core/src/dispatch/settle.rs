@@ -18,6 +18,8 @@ use crate::transport::Settlement;
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) outcome: Settlement,
+    /// Why, where it was not handled.
+    pub(crate) reason: Option<Box<str>>,
     pub(crate) done: oneshot::Sender<Result<()>>,
 }
 
@@ -69,7 +71,7 @@ pub(crate) fn shares(count: usize) -> (Vec<Share>, Decided, Work) {
     let settler = Arc::new(Settler { state, work: work.clone() });
     let shares = (0..count).map(|_| Share(Some(Arc::clone(&settler)))).collect();
     if count == 0 {
-        settler.state.lock().decide(COMPLETE);
+        settler.state.lock().decide(COMPLETE, None);
     }
     (shares, decided, work)
 }
@@ -78,11 +80,15 @@ const COMPLETE: Settlement = Settlement::Complete;
 const ABANDON: Settlement = Settlement::Abandon { delay: None };
 
 impl State {
-    fn decide(&mut self, outcome: Settlement) -> Option<oneshot::Receiver<Result<()>>> {
+    fn decide(
+        &mut self,
+        outcome: Settlement,
+        reason: Option<Box<str>>,
+    ) -> Option<oneshot::Receiver<Result<()>>> {
         let decide = self.decide.take()?;
         let (done, settled) = oneshot::channel();
         // Nobody listens any more when the link or the lock is lost: then `settled` fails, and says so.
-        let _ = decide.send(Verdict { outcome, done });
+        let _ = decide.send(Verdict { outcome, reason, done });
         Some(settled)
     }
 }
@@ -98,20 +104,29 @@ impl Share {
         let settler = self.0.take()?;
         let mut state = settler.state.lock();
         state.open -= 1;
-        if state.open == 0 { state.decide(COMPLETE) } else { None }
+        if state.open == 0 { state.decide(COMPLETE, None) } else { None }
     }
 
     /// This subscription could not handle the delivery. Tells how settling goes, if it was the first.
-    pub(crate) fn fail(mut self, outcome: Settlement) -> Option<oneshot::Receiver<Result<()>>> {
+    pub(crate) fn fail(self, outcome: Settlement) -> Option<oneshot::Receiver<Result<()>>> {
+        self.fail_because(outcome, None)
+    }
+
+    /// The same, with a word on why.
+    pub(crate) fn fail_because(
+        mut self,
+        outcome: Settlement,
+        reason: Option<Box<str>>,
+    ) -> Option<oneshot::Receiver<Result<()>>> {
         let settler = self.0.take()?;
-        settler.state.lock().decide(outcome)
+        settler.state.lock().decide(outcome, reason)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some(settler) = self.0.take() {
-            settler.state.lock().decide(ABANDON);
+            settler.state.lock().decide(ABANDON, None);
         }
     }
 }

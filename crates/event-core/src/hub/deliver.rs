@@ -45,7 +45,7 @@ impl Engine {
             terms
         };
         let wanted = match &route {
-            Route::Match => self.shared.dispatch(&event, terms),
+            Route::Match => self.shared.dispatch_matching(&event, terms, token.is_some()),
             Route::Direct(id) => self.shared.dispatch_to(&event, terms, id, filter_is_exact),
         };
         if let (Some(token), Some((decided, work)), LinkState::Linked(linked)) =

@@ -182,7 +182,7 @@ impl Engine {
     /// Asks the service to send no more.
     fn part(&mut self) {
         let LinkState::Linked(linked) = &mut self.link else { return };
-        if linked.up {
+        if linked.open {
             for entry in self.shared.registry.lock().all() {
                 linked.ask_unsubscribe(entry.spec.clone(), None);
             }

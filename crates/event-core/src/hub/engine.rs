@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     pub(super) retired: Vec<Arc<Entry>>,
     /// Whether the transport delivers only what it has credit for.
     pub(super) credited: bool,
+    /// Whether its link is of use without a connection.
+    pub(super) offline: bool,
     /// Counts connections, so that credit of an old one is not given to a new one.
     pub(super) generation: u64,
     /// Events that came already.
@@ -78,6 +80,7 @@ impl Engine {
             subscribing: HashMap::new(),
             retired: Vec::new(),
             credited,
+            offline: capabilities.offline,
             generation: 0,
             repeats,
             missing_since: None,
@@ -147,7 +150,7 @@ impl Engine {
     }
 
     fn connect(&mut self, persist: bool, done: oneshot::Sender<Result<()>>) {
-        if let LinkState::Linked(Linked { up: true, .. }) = self.link {
+        if let LinkState::Linked(Linked { open: true, .. }) = self.link {
             let _ = done.send(Ok(()));
             return;
         }
@@ -230,9 +233,19 @@ impl Engine {
 
     fn announce_if_up(&mut self) {
         let LinkState::Linked(linked) = &mut self.link else { return };
-        if linked.up || !linked.ready || linked.starting > 0 {
+        if linked.up || linked.starting > 0 {
             return;
         }
+        if self.offline && !linked.open {
+            linked.open = true;
+            for waiter in self.connecting.drain(..) {
+                let _ = waiter.send(Ok(()));
+            }
+        }
+        if !linked.ready {
+            return;
+        }
+        linked.open = true;
         linked.up = true;
         self.unconfirmed = 0;
         let again = self.shared.counters.connections.fetch_add(1, Ordering::Relaxed) > 0;
@@ -309,6 +322,7 @@ impl Engine {
                 self.missing_since = Some(Instant::now());
             }
             linked.up = false;
+            linked.open = self.offline;
             linked.ready = false;
             self.generation += 1;
         }

@@ -27,11 +27,14 @@ pub(super) enum LinkState {
     Linked(Linked),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a link")]
 pub(super) struct Linked {
     pub(super) tx: Arc<dyn LinkSender>,
     pub(super) rx: Inbounds,
     /// The link says that it is up.
     pub(super) ready: bool,
+    /// It takes events: it is up, or needs no connection for that. Subscriptions were asked for.
+    pub(super) open: bool,
     /// Subscriptions made when the link was new that are not confirmed yet.
     pub(super) starting: usize,
     /// Whether the hub has been told that it is connected.
@@ -59,6 +62,7 @@ impl Linked {
             tx: Arc::from(link.tx),
             rx: link.rx,
             ready: link.info.ready,
+            open: false,
             starting: 0,
             up: false,
             blocked: false,
@@ -217,11 +221,15 @@ impl Kept {
 
     async fn say(self, tx: &dyn LinkSender, verdict: Option<Verdict>) -> Answer {
         // No verdict: whoever should have decided is gone.
-        let (outcome, done) = match verdict {
-            Some(verdict) => (verdict.outcome, Some(verdict.done)),
-            None => (Settlement::Abandon { delay: None }, None),
+        let (outcome, reason, done) = match verdict {
+            Some(verdict) => (verdict.outcome, verdict.reason, Some(verdict.done)),
+            None => (Settlement::Abandon { delay: None }, None, None),
         };
-        let result = tx.settle(self.token, outcome).await.map_err(|failed| failed.error);
+        let token = match reason {
+            Some(reason) => self.token.because(reason),
+            None => self.token,
+        };
+        let result = tx.settle(token, outcome).await.map_err(|failed| failed.error);
         if let Some(done) = done {
             let _ = done.send(result.as_ref().copied().map_err(Error::duplicate));
         }

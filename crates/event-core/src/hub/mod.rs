@@ -115,6 +115,7 @@ impl EventHub {
             dialect: None,
             policy: ReconnectPolicy::default(),
             settings: Settings::default(),
+            layer: None,
         }
     }
 
@@ -387,7 +388,11 @@ pub struct HubBuilder {
     dialect: Option<Arc<dyn Dialect>>,
     policy: ReconnectPolicy,
     settings: Settings,
+    layer: Option<Layer>,
 }
+
+/// See [`HubBuilder::layer`].
+type Layer = Box<dyn FnOnce(Arc<dyn Transport>, &Arc<dyn Dialect>) -> Arc<dyn Transport> + Send>;
 
 impl HubBuilder {
     /// How the service speaks. Default [`PlainDialect`].
@@ -406,6 +411,16 @@ impl HubBuilder {
     /// Pauses between connection attempts.
     pub fn reconnect(mut self, policy: ReconnectPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Puts a layer between the hub and its transport, which by then heals itself and speaks the dialect: a journal,
+    /// for example.
+    pub fn layer<T: Transport>(
+        mut self,
+        layer: impl FnOnce(Arc<dyn Transport>, &Arc<dyn Dialect>) -> T + Send + 'static,
+    ) -> Self {
+        self.layer = Some(Box::new(move |transport, dialect| Arc::new(layer(transport, dialect))));
         self
     }
 
@@ -473,6 +488,10 @@ impl HubBuilder {
         let speaking = Arc::new(Speaking::new(self.transport, Arc::clone(&dialect)));
         let transport: Arc<dyn Transport> =
             if heals { speaking } else { Arc::new(Supervised::new(speaking, self.policy)) };
+        let transport = match self.layer {
+            Some(layer) => layer(transport, &dialect),
+            None => transport,
+        };
         let (commands, requests) = mpsc::channel(256);
         let inbox = if transport.capabilities().reply { dialect.inbox() } else { None };
         let handle = Arc::new_cyclic(|handle| Handle {

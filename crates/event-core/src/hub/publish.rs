@@ -17,7 +17,7 @@ use super::lifecycle::{Lifecycle, count};
 use super::shared::{Shared, closed};
 use crate::correlator::{Correlator, Pending};
 use crate::dispatch::Entry;
-use crate::outbox::{Done, Receipt, Resend};
+use crate::outbox::{Deadline, Done, Receipt, Resend};
 use crate::{Error, ErrorKind, Event, RawJson, Result};
 
 /// Unread replies that a [`ReplyStream`] holds.
@@ -35,14 +35,15 @@ impl Shared {
     }
 
     /// Publishes a complete event and waits for the acknowledgement.
-    async fn publish(&self, event: Event, timeout: Duration, resend: Resend) -> Result<Receipt> {
+    async fn publish(&self, event: Event, timeout: impl Into<Timeout>, resend: Resend) -> Result<Receipt> {
+        let Timeout { limit: timeout, chosen } = timeout.into();
         if let Some(refusal) = self.refusal("publish") {
             return Err(refusal);
         }
         let topic = event.topic().clone();
         let deadline = Instant::now() + timeout;
         let (done, outcome) = oneshot::channel();
-        self.outbox.push(event, deadline, resend, Done::Caller(done)).await?;
+        self.outbox.push(event, Deadline { at: deadline, chosen }, resend, Done::Caller(done)).await?;
         match tokio::time::timeout_at(deadline, outcome).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(closed("publish")),
@@ -101,25 +102,40 @@ impl Shared {
     }
 }
 
+/// How long something may take.
+#[derive(Clone, Copy, Debug)]
+struct Timeout {
+    limit: Duration,
+    /// Whether the caller said so.
+    chosen: bool,
+}
+
+impl From<Duration> for Timeout {
+    fn from(limit: Duration) -> Self {
+        Self { limit, chosen: false }
+    }
+}
+
 /// A publish to be awaited. See [`EventHub::publish`](crate::EventHub::publish).
 #[must_use = "nothing is published until this is awaited"]
 pub struct Publish {
     shared: Arc<Shared>,
     event: Event,
-    timeout: Duration,
+    timeout: Timeout,
     resend: Resend,
 }
 
 impl Publish {
     pub(super) fn new(shared: Arc<Shared>, event: Event) -> Self {
-        let timeout = shared.settings.publish_timeout;
+        let timeout = shared.settings.publish_timeout.into();
         Self { shared, event, timeout, resend: Resend::UntilAcked }
     }
 
     /// How long the event may wait for a connection and the server's acknowledgement; afterwards it is not sent
-    /// any more. Default: the hub's publish timeout, 30 s unless set.
+    /// any more. Default: the hub's publish timeout, 30 s unless set. Over a journal it is how long the event is kept,
+    /// without which that is the journal's setting.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Timeout { limit: timeout, chosen: true };
         self
     }
 
@@ -146,7 +162,8 @@ impl Publish {
                 tracing::warn!(%topic, %error, "an event published without waiting was lost");
             }
         }));
-        self.shared.outbox.push(event, Instant::now() + self.timeout, self.resend, done).await
+        let deadline = Deadline { at: Instant::now() + self.timeout.limit, chosen: self.timeout.chosen };
+        self.shared.outbox.push(event, deadline, self.resend, done).await
     }
 }
 
@@ -283,7 +300,7 @@ impl std::fmt::Debug for Publish {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Publish")
             .field("event", &self.event)
-            .field("timeout", &self.timeout)
+            .field("timeout", &self.timeout.limit)
             .finish_non_exhaustive()
     }
 }

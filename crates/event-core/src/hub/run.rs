@@ -91,7 +91,9 @@ fn handle<'a>(
             }
             Err(error) => {
                 fate.failed();
-                share.and_then(|share| share.fail(Settlement::Abandon { delay: None }));
+                let reason = error.to_string().into_boxed_str();
+                let abandon = Settlement::Abandon { delay: None };
+                share.and_then(|share| share.fail_because(abandon, Some(reason)));
                 shared.handler_failed(entry, error);
             }
         }

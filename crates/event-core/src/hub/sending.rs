@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::engine::Engine;
 use super::lifecycle::count;
 use super::link::LinkState;
-use crate::outbox::{Entry as Outgoing, Flight};
+use crate::outbox::{Entry as Outgoing, Flight, Outbox};
 use crate::transport::{Acknowledgement, PublishError};
 use crate::{ErrorKind, Result};
 
@@ -39,14 +39,16 @@ impl Engine {
     }
 
     /// Feeds the link from the outbox while it takes events and the window has room.
+    #[expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
     pub(super) fn pump(&mut self) {
         let LinkState::Linked(linked) = &mut self.link else { return };
-        if !linked.up || linked.blocked {
+        if !linked.open || linked.blocked {
             return;
         }
         while self.flights.len() < self.window.limit() {
-            let Some(outgoing) = self.shared.outbox.take() else { break };
-            match linked.tx.send(outgoing.event.clone()) {
+            let Some(outgoing) = self.shared.outbox.take(linked.up) else { break };
+            let terms = Outbox::terms(&outgoing, tokio::time::Instant::now());
+            match linked.tx.send_with(outgoing.event.clone(), terms) {
                 Ok(confirmation) => self.flights.push(Flight::new(outgoing, confirmation)),
                 Err(refused) => match refused.error.kind() {
                     ErrorKind::Full | ErrorKind::NotConnected => {
@@ -62,6 +64,10 @@ impl Engine {
 
     /// The connection broke: if it did with events in flight, and early, there will be fewer of them.
     pub(super) fn cut(&mut self) {
+        // What a link takes without a connection says nothing about the connection.
+        if self.offline {
+            return;
+        }
         self.window.cut(self.flights.len() + self.unconfirmed);
         self.show_window();
     }

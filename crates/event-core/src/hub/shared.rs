@@ -18,7 +18,7 @@ use crate::dialect::Dialect;
 use crate::dispatch::{self, Entry, Matched, Overflow, Registry, Terms};
 use crate::outbox::Outbox;
 use crate::subscription::{Subscriber, SubscriptionSpec, Target};
-use crate::transport::Transport;
+use crate::transport::{Guarantee, Transport};
 use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 
 /// Settings of a hub.
@@ -176,6 +176,23 @@ impl Shared {
         let matched = self.matching(event);
         self.enqueue(&matched, event, terms(matched.len()));
         !matched.is_empty()
+    }
+
+    /// The same for an event from the link: one that nobody must settle is not for those who asked for more than
+    /// once or not at all. To them it comes by itself.
+    pub(crate) fn dispatch_matching(
+        &self,
+        event: &Event,
+        terms: impl FnOnce(usize) -> Terms,
+        settled: bool,
+    ) -> bool {
+        let mut matched = self.matching(event);
+        let wanted = !matched.is_empty();
+        if !settled {
+            matched.retain(|entry| entry.spec.require == Guarantee::AtMostOnce);
+        }
+        self.enqueue(&matched, event, terms(matched.len()));
+        wanted
     }
 
     /// Gives an event to one subscription, if it wants it.

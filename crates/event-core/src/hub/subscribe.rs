@@ -73,6 +73,7 @@ pub struct Subscribe {
     key_of: Option<KeyOf>,
     gating: bool,
     require: Guarantee,
+    durable: Option<String>,
     address: Option<String>,
     timeout: Duration,
 }
@@ -91,6 +92,7 @@ impl Subscribe {
             key_of: None,
             gating: false,
             require: Guarantee::default(),
+            durable: None,
             address: None,
             timeout,
         }
@@ -191,6 +193,17 @@ impl Subscribe {
         self
     }
 
+    /// Keeps this subscription's place under a name, past a lost connection and past the end of the process: events
+    /// that came meanwhile, or were not handled, are delivered when a subscription of this name is made again. What
+    /// the handler fails at comes again after a while. Implies [`Guarantee::AtLeastOnce`].
+    ///
+    /// Needs a transport with [`Capabilities::durable`](crate::Capabilities): over a journal, for example.
+    pub fn durable(mut self, name: impl Into<String>) -> Self {
+        self.durable = Some(name.into());
+        self.require = Guarantee::AtLeastOnce;
+        self
+    }
+
     /// Where the events are kept, on services with a queue for each subscription.
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
@@ -281,6 +294,7 @@ impl Subscribe {
             concurrency,
             key_of,
             require,
+            durable,
             address,
             timeout,
             ..
@@ -310,6 +324,11 @@ impl Subscribe {
         let mut spec = SubscriptionSpec::new(subscriber, Some(expression.clone()));
         spec.require = require;
         spec.address = address;
+        spec.durable = durable;
+        if !offered.durable {
+            spec.refuse_name(shared.transport.name())?;
+        }
+        spec.in_flight = Some(buffer.max(1));
         let spec_id = spec.id.clone();
         let lane = Arc::new(Lane::new(buffer, overflow, concurrency));
         let (done, outcome) = oneshot::channel();

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::transport::{Acknowledgement, Confirmation, PublishError};
+use crate::transport::{Acknowledgement, Confirmation, PublishError, SendTerms};
 use crate::{Error, ErrorKind, Event, Result};
 pub(crate) use window::Window;
 
@@ -57,11 +57,27 @@ impl Done {
     }
 }
 
+/// Until when an event may be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    /// Whether the publisher chose it for this event: then it holds wherever the event is kept, too.
+    pub(crate) chosen: bool,
+}
+
+impl From<Instant> for Deadline {
+    fn from(at: Instant) -> Self {
+        Self { at, chosen: false }
+    }
+}
+
 /// An event that is to be sent.
 pub(crate) struct Entry {
     sequence: u64,
     pub(crate) event: Event,
     deadline: Instant,
+    /// Whether the publisher chose the deadline for this event.
+    chosen: bool,
     resend: Resend,
     attempts: u32,
     done: Done,
@@ -144,10 +160,11 @@ impl Outbox {
     pub(crate) async fn push(
         &self,
         event: Event,
-        deadline: Instant,
+        deadline: impl Into<Deadline>,
         resend: Resend,
         done: Done,
     ) -> Result<()> {
+        let Deadline { at: deadline, chosen } = deadline.into();
         let permit = match Arc::clone(&self.room).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => match tokio::time::timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await {
@@ -159,7 +176,7 @@ impl Outbox {
             let mut state = self.state.lock();
             let sequence = state.next;
             state.next += 1;
-            let entry = Entry { sequence, event, deadline, resend, attempts: 0, done, _room: permit };
+            let entry = Entry { sequence, event, deadline, chosen, resend, attempts: 0, done, _room: permit };
             let end = state.queue.len();
             state.insert(end, entry);
         }
@@ -167,10 +184,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// The next event to send.
-    pub(crate) fn take(&self) -> Option<Entry> {
+    /// The next event to send; while there is no connection, the next that may be sent again.
+    pub(crate) fn take(&self, connected: bool) -> Option<Entry> {
         let mut state = self.state.lock();
-        let entry = state.queue.pop_front()?;
+        let fits = |entry: &Entry| connected || entry.resend == Resend::UntilAcked;
+        let at = state.queue.iter().position(fits)?;
+        let entry = state.queue.remove(at)?;
         state.sent.insert(entry.sequence);
         Some(entry)
     }
@@ -181,6 +200,16 @@ impl Outbox {
         state.sent.remove(&entry.sequence);
         let at = state.queue.partition_point(|other| other.sequence < entry.sequence);
         state.insert(at, entry);
+    }
+
+    /// What a link is told about an event.
+    pub(crate) fn terms(entry: &Entry, now: Instant) -> SendTerms {
+        let terms = if entry.chosen {
+            SendTerms::within(entry.deadline.saturating_duration_since(now))
+        } else {
+            SendTerms::default()
+        };
+        if entry.resend == Resend::Never { terms.once() } else { terms }
     }
 
     /// Deals with what became of an event that was sent.

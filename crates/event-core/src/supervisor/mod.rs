@@ -21,8 +21,8 @@ pub use backoff::{Jitter, ReconnectPolicy, Shares};
 
 use crate::subscription::SubscriptionSpec;
 use crate::transport::{
-    Attempt, Capabilities, Confirmation, Continuity, Link, LinkInfo, LinkSender, NotSent, SettleFailed,
-    SettleToken, Settlement, Transport,
+    Attempt, Capabilities, Confirmation, Continuity, Link, LinkInfo, LinkSender, NotSent, SendTerms,
+    SettleFailed, SettleToken, Settlement, Transport,
 };
 use crate::{Error, ErrorKind, Event, Result, Retry, SubscriptionId};
 
@@ -146,9 +146,13 @@ fn down(op: &'static str) -> Error {
 #[async_trait]
 impl LinkSender for SupervisedSender {
     fn send(&self, event: Event) -> Result<Confirmation, NotSent> {
+        self.send_with(event, SendTerms::default())
+    }
+
+    fn send_with(&self, event: Event, terms: SendTerms) -> Result<Confirmation, NotSent> {
         match self.current() {
             Some(link) if *self.0.open.borrow() => {
-                let sent = link.send(event);
+                let sent = link.send_with(event, terms);
                 if sent.is_ok() {
                     self.0.sent.fetch_add(1, Ordering::Relaxed);
                 }

@@ -11,6 +11,8 @@
 mod actions;
 mod connecting;
 mod defects;
+#[cfg(feature = "journal")]
+mod journal;
 mod leaving;
 mod misbehaving;
 mod proxied;

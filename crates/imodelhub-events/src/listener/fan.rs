@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use event_core::hub::Deferred;
+use event_core::hub::{Deferred, HubBuilder};
 use event_core::supervisor::ReconnectPolicy;
 use event_core::transport::Guarantee;
 use event_core::{Context, Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
@@ -24,6 +24,8 @@ use super::{ListenerState, SubscriptionGap};
 use crate::client::{EventSubscription, IModelHubClient, WeakClient};
 use crate::event::HubEvent;
 
+/// What a journal notes for itself is no event of the service.
+const BUT_GAPS: &str = "not topic=event-journal.gap";
 /// The longest pause between attempts to create an expired subscription anew; the first is a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -31,6 +33,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Listeners {
     transport: Mutex<Option<LongPollTransport>>,
     hub: Mutex<Option<EventHub>>,
+    /// What goes between the engine and its transport, until the engine is made.
+    layer: Mutex<Option<Layer>>,
+    /// Whether that keeps places.
+    durable: bool,
     shared: Arc<Shared>,
     /// Setting up a queue, one at a time.
     pub(super) setting_up: tokio::sync::Mutex<()>,
@@ -44,11 +50,23 @@ struct Shared {
     fans: Mutex<HashMap<SubscriptionId, Arc<Fan>>>,
 }
 
+/// Adds a layer to the engine.
+pub(crate) type Layer = Box<dyn FnOnce(HubBuilder) -> HubBuilder + Send>;
+
+/// The layer of a journal.
+#[cfg(feature = "journal")]
+pub(crate) fn journaling(journal: event_journal::Journal) -> Layer {
+    Box::new(|builder| {
+        builder.layer(|transport, _dialect| event_journal::Journaled::over(transport, journal))
+    })
+}
+
 /// How a queue is listened to.
 #[derive(Clone, Default)]
 pub(super) struct Wishes {
     pub(super) recreate_expired: bool,
     pub(super) fallback: bool,
+    pub(super) durable: Option<String>,
     pub(super) on_gap: Option<OnGap>,
     pub(super) on_fallback: Option<OnFallback>,
     pub(super) on_possible_loss: Option<OnPossibleLoss>,
@@ -113,6 +131,7 @@ impl Listeners {
         exchange: Arc<dyn HttpExchange>,
         long_poll: Duration,
         backoff: ReconnectPolicy,
+        layer: Option<Layer>,
     ) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let nobody: Arc<dyn QueueAuth> = Arc::new(FixedAuth::new(Authorization::new("")));
@@ -128,6 +147,8 @@ impl Listeners {
         Ok(Self {
             transport: Mutex::new(Some(transport)),
             hub: Mutex::new(None),
+            durable: layer.is_some(),
+            layer: Mutex::new(layer),
             shared,
             setting_up: tokio::sync::Mutex::new(()),
         })
@@ -147,7 +168,12 @@ impl Listeners {
                 "the engine could not be made; build another client",
             ));
         };
-        let hub = EventHub::builder(transport).name("imodelhub").build()?;
+        let builder = EventHub::builder(transport).name("imodelhub");
+        let hub = match self.layer.lock().take() {
+            Some(layer) => layer(builder),
+            None => builder,
+        }
+        .build()?;
         *self.hub.lock() = Some(hub.clone());
         hub.connect().await?;
         Ok(hub)
@@ -160,6 +186,16 @@ impl Listeners {
 
     pub(super) fn fan(&self, id: &SubscriptionId) -> Option<Arc<Fan>> {
         self.shared.fans.lock().get(id).cloned()
+    }
+
+    /// Refuses a name for a place that would not be kept.
+    pub(super) fn may_keep(&self, wishes: &Wishes, mode: ReceiveMode) -> Result<()> {
+        if wishes.durable.is_none() || (self.durable && mode == ReceiveMode::PeekLock) {
+            return Ok(());
+        }
+        let message = "a place is kept with a journal and under locks only; give the client a journal and use \
+                       ReceiveMode::PeekLock, or leave the name out";
+        Err(Error::new(ErrorKind::Unsupported, "listen", message))
     }
 
     fn forget(&self, fan: &Arc<Fan>) {
@@ -182,11 +218,16 @@ impl Listeners {
         };
         let spreading = Arc::downgrade(fan);
         // Queues are addressed already: every event of this one matches.
-        let core = hub
-            .subscribe("topic=*")
+        let mut subscribe = hub
+            .subscribe(if self.durable { BUT_GAPS } else { "topic=*" })
             .id(fan.id())
             .address(address.as_str())
-            .require(guarantee)
+            .require(guarantee);
+        if self.durable && mode == ReceiveMode::PeekLock {
+            let name = fan.wishes.durable.clone().unwrap_or_else(|| subscription.id.clone());
+            subscribe = subscribe.durable(name);
+        }
+        let core = subscribe
             .handle_ctx(move |event: Event, context: Context| {
                 let fan = spreading.upgrade();
                 async move {

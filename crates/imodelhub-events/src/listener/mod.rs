@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use transport_longpoll::request::ReceiveMode;
 
 pub(crate) use fan::Listeners;
+#[cfg(feature = "journal")]
+pub(crate) use fan::journaling;
 pub use stream::{Listened, ListenerStream};
 
 use crate::client::{EventSubscription, IModelHubClient};
@@ -109,6 +111,15 @@ impl ListenerBuilder {
         self
     }
 
+    /// The name under which the listener's place is kept, with a [journal](crate::ClientBuilder::journal). Default: the
+    /// id of the subscription, which changes when it is created anew. Of several listeners on one subscription, the
+    /// first decides. Not with [`ReceiveMode::ReceiveAndDelete`], which keeps no places.
+    #[cfg(feature = "journal")]
+    pub fn durable(mut self, name: impl Into<String>) -> Self {
+        self.wishes.durable = Some(name.into());
+        self
+    }
+
     /// Listens with a handler. An error or a panic gives the event back, under a lock.
     ///
     /// # Errors
@@ -171,6 +182,7 @@ impl ListenerBuilder {
     async fn listen(self, sink: Sink) -> Result<Listener> {
         let Self { client, subscription, mode, wishes } = self;
         let listeners = client.listeners();
+        listeners.may_keep(&wishes, mode)?;
         let _one_at_a_time = listeners.setting_up.lock().await;
         let id = SubscriptionId::from(subscription.id.as_str());
         if let Some(fan) = listeners.fan(&id) {

@@ -11,6 +11,8 @@ mod bodies;
 mod client;
 mod direct;
 mod failures;
+#[cfg(feature = "journal")]
+mod journal;
 mod leaving;
 mod ledger;
 mod listening;

@@ -169,6 +169,7 @@ impl LinkSender for Sender {
                 format!("the subscription \"{}\" has no address; give it the URL of its queue", spec.id);
             return Err(Error::new(ErrorKind::InvalidInput, OP, message));
         };
+        spec.refuse_name("longpoll")?;
         let address = QueueAddress::parse(address)?;
         let mode = match spec.require {
             Guarantee::AtMostOnce => ReceiveMode::ReceiveAndDelete,

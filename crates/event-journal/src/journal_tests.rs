@@ -1,0 +1,154 @@
+//! A disk that fails and recovers. Real time: the writer leaves a disk that failed alone for a second.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use event_core::memory::MemoryHub;
+use event_core::supervisor::{ReconnectPolicy, Supervised};
+use event_core::transport::{Attempt, Guarantee, Inbound, Transport};
+use event_core::{ErrorKind, Event, Expression, Subscriber, SubscriptionSpec};
+use futures_util::StreamExt;
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+use super::*;
+use crate::Journaled;
+use crate::store::backend::Backend;
+
+/// A file on a disk that is full when it is told to be.
+#[derive(Debug)]
+struct Disk {
+    file: FileBackend,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn room(&self) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.room()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.room()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.room()?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
+}
+
+fn event(n: u64) -> Event {
+    Event::builder("t").id(n.to_string()).data(&serde_json::json!({ "n": n })).build().unwrap()
+}
+
+fn spec(id: &str, durable: bool) -> SubscriptionSpec {
+    let expression = Expression::parse(&format!("topic=t or topic={}", crate::GAP_TOPIC)).unwrap();
+    let mut spec = SubscriptionSpec::new(Subscriber::new(id), Some(expression));
+    if durable {
+        spec.durable = Some(id.to_owned());
+        spec.require = Guarantee::AtLeastOnce;
+    }
+    spec
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_counted_and_a_gap_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let full = Arc::new(AtomicBool::new(false));
+    let (at, filling) = (path.clone(), Arc::clone(&full));
+    let opener: Opener = Box::new(move || {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&at);
+        let file = FileBackend::new(file.map_err(redb::Error::Io)?).map_err(redb::Error::from)?;
+        Ok(Backend { inner: Box::new(Disk { file, full: Arc::clone(&filling) }), synced: true })
+    });
+    let journal = Journal::open_with(&path, opener, Config::default()).await.unwrap();
+    let bus = MemoryHub::new();
+    let supervised = Supervised::new(Arc::new(bus.transport()), ReconnectPolicy::default());
+    let mut link = Journaled::new(supervised, journal.clone()).connect(Attempt::first()).await.unwrap();
+    while !matches!(link.rx.next().await, Some(Ok(Inbound::Restored { .. }))) {}
+    for spec in [spec("kept", true), spec("live", false)] {
+        let subscribing = link.tx.subscribe(&spec);
+        tokio::pin!(subscribing);
+        tokio::select! {
+            outcome = &mut subscribing => outcome.unwrap(),
+            item = link.rx.next() => panic!("{item:?}"),
+        }
+    }
+    let mut said = Vec::new();
+    let mut told = None;
+    bus.inject(&event(1));
+    let publishing = |n: u64| link.tx.send(event(n));
+    let mut refused = None;
+    while said.len() < 6 {
+        let item = tokio::time::timeout(Duration::from_millis(200), link.rx.next()).await;
+        match item {
+            Ok(Some(Ok(Inbound::Delivery(delivery)))) => {
+                let kept = delivery.token.is_some();
+                said.push((kept, delivery.event.data_value()["n"].as_u64()));
+                if said.len() == 2 {
+                    full.store(true, Ordering::SeqCst);
+                    bus.inject(&event(2));
+                }
+                if said.len() == 3 {
+                    refused = Some(publishing(7).unwrap());
+                }
+            }
+            Ok(Some(Ok(Inbound::Problem(error)))) => told = Some(error),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {
+                if let Some(refused) = refused.take() {
+                    let error = refused.await.unwrap_err();
+                    assert!(format!("{error:?}").contains("no room on the disk"), "{error:?}");
+                    full.store(false, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(1_100)).await;
+                    bus.inject(&event(3));
+                }
+            }
+        }
+    }
+    let told = told.unwrap();
+    assert_eq!(told.kind(), ErrorKind::Storage);
+    assert!(told.to_string().contains("free some"), "{told}");
+    let of =
+        |wanted| said.iter().filter(move |(kept, _)| *kept == wanted).map(|(_, n)| *n).collect::<Vec<_>>();
+    assert_eq!(of(false), [Some(1), Some(2), Some(3)], "those who get what comes as it comes go on");
+    assert_eq!(of(true), [Some(1), None, Some(3)], "the others learn of the gap, in its place");
+    assert_eq!(journal.stats().not_stored, 1);
+}
