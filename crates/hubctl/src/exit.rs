@@ -89,6 +89,7 @@ pub(crate) fn exit_of(kind: ErrorKind) -> Exit {
         | ErrorKind::InvalidCredentials => Exit::Usage,
         ErrorKind::Unauthenticated
         | ErrorKind::PermissionDenied
+        | ErrorKind::ProxyUnauthenticated
         | ErrorKind::Unreachable
         | ErrorKind::Tls
         | ErrorKind::UnsupportedTransport
@@ -109,6 +110,7 @@ mod tests {
         for (kind, exit) in [
             (ErrorKind::InvalidUrl, Exit::Usage),
             (ErrorKind::Unauthenticated, Exit::Connection),
+            (ErrorKind::ProxyUnauthenticated, Exit::Connection),
             (ErrorKind::Timeout, Exit::Timeout),
             (ErrorKind::Refused, Exit::Failed),
         ] {

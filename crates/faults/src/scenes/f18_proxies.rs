@@ -162,7 +162,7 @@ impl field::Visit for Fields<'_> {
     }
 }
 
-async fn play(_run: Run) -> Result<Figures, Broken> {
+async fn play(run: Run) -> Result<Figures, Broken> {
     let shown = Shown::default();
     *LOG.0.lock() = Some(shown.clone());
     if log::set_logger(&LOG).is_ok() {
@@ -172,7 +172,7 @@ async fn play(_run: Run) -> Result<Figures, Broken> {
     let _second = tracing::Dispatch::new(Shown::default());
     // The scene's runtime has one thread, so everything that it starts is seen.
     let guard = tracing::subscriber::set_default(shown.clone());
-    let outcome = every_case(&shown).await;
+    let outcome = every_case(run, &shown).await;
     drop(guard);
     *LOG.0.lock() = None;
     let figures = outcome?;
@@ -190,7 +190,7 @@ async fn play(_run: Run) -> Result<Figures, Broken> {
     Ok(figures.with("lines of log", logged).with("credential shown", leaks))
 }
 
-async fn every_case(shown: &Shown) -> Result<Figures, Broken> {
+async fn every_case(run: Run, shown: &Shown) -> Result<Figures, Broken> {
     let (mut connected, mut failed) = (0, 0);
     for library in [None, Some(Library::Rustls), Some(Library::NativeTls)] {
         let tls = library.is_some();
@@ -201,7 +201,7 @@ async fn every_case(shown: &Shown) -> Result<Figures, Broken> {
         let emulator = builder.start().await.map_err(broken("start the emulator"))?;
         let proxy =
             Proxy::builder().user("jane", PASSWORD).start().await.map_err(broken("start the proxy"))?;
-        for scheme in ["http", "socks5", "socks5h"] {
+        for &scheme in run.pick(&["http", "socks5h"][..], &["http", "socks5", "socks5h"]) {
             for case in CASES {
                 proxy.set_fault((case.fault)());
                 let address = address(case, scheme, &proxy).await?;

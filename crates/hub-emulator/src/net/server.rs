@@ -243,9 +243,9 @@ impl Host {
     #[cfg(not(feature = "tls"))]
     #[expect(clippy::unused_async, reason = "there is nothing to await without TLS")]
     async fn secured(&self, wire: Wire) -> Option<Wire> {
-        match self.secure {
+        match &self.secure {
             None => Some(wire),
-            Some(never) => match never {},
+            Some(never) => match *never {},
         }
     }
 
