@@ -27,7 +27,7 @@ fn over(op: &'static str) -> Error {
 
 fn lapsed() -> Error {
     let message = "its lock lapsed, or its link ended; the event comes again";
-    Error::new(ErrorKind::NotFound, "settle", message)
+    Error::new(ErrorKind::LockLost, "settle", message)
 }
 
 impl Sender {

@@ -51,13 +51,8 @@ struct Ledger {
 
 /// One life: how long it may last, or to the end of its work.
 fn life(ledger: &mut Ledger, number: usize, folder: &Path, lasts: Option<Duration>) -> Result<(), String> {
-    let start = ledger
-        .delivered
-        .keys()
-        .chain(&ledger.published)
-        .chain(ledger.sent.keys())
-        .max()
-        .map_or(0, |n| n + 1_000);
+    // Numbers of its own, also where the life before ended without a word.
+    let start = 1_000_000 * (number as u64 + 1);
     let mode = if lasts.is_some() { "work" } else { "finish" };
     let mut child = Command::new(std::env::current_exe().map_err(|error| error.to_string())?)
         .env(CHILD, format!("{mode} {start} {}", folder.join("journal").display()))
