@@ -189,11 +189,13 @@ impl Kept {
 
     /// Replacing it failed: whether it can be used on. If so it is left alone for a while.
     fn use_on(&mut self, now: Instant, margin: Duration) -> bool {
-        let good = self.ends_at.is_some_and(|end| end > now);
-        if good {
-            self.renew_at = now.checked_add((margin / 4).max(SHORTEST_USE));
+        let left = self.ends_at.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
+        if left.is_zero() {
+            return false;
         }
-        good
+        // Again before its end, even if it is a short one.
+        self.renew_at = now.checked_add((margin / 4).min(left / 2).max(SHORTEST_USE));
+        true
     }
 }
 

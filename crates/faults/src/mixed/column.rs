@@ -69,7 +69,9 @@ mod tests {
 
     fn saw(events: &[u64]) -> Column {
         let mut column = Column::default();
-        events.iter().for_each(|event| column.saw(*event, at(event * 10)));
+        for event in events {
+            column.saw(*event, at(event * 10));
+        }
         column
     }
 

@@ -100,14 +100,14 @@ impl Hubs {
             } else if dice.percent(50) {
                 tokio::task::yield_now().await;
             }
-            let publisher = &self.publishers[dice.index(self.publishers.len())];
+            let session = &self.publishers[dice.index(self.publishers.len())];
             if asked < REQUESTS && dice.percent(8) {
                 asked += 1;
-                calls.push(tokio::spawn(ask(world.clone(), publisher.clone(), dice.millis(1_000, 10_000))));
+                calls.push(tokio::spawn(ask(world.clone(), session.clone(), dice.millis(1_000, 10_000))));
             }
             published += 1;
             let hurried = dice.percent(20).then(|| dice.millis(500, 8_000));
-            let call = publish(world.clone(), publisher.clone(), published, hurried, self.without)?;
+            let call = publish(world.clone(), session.clone(), published, hurried, self.without)?;
             calls.push(tokio::spawn(call));
         }
         stage::pause(least.saturating_sub(world.now().saturating_sub(began))).await;
@@ -234,7 +234,7 @@ fn publish(
                     ErrorKind::Refused => world.write(|book, _| book.refused += 1),
                     ErrorKind::Timeout if hurried.is_some() => world.write(|book, _| book.timed_out += 1),
                     _ => {
-                        world.broken(|| format!("publish {n}, which had {timeout:?}, was given up: {error}"))
+                        world.broken(|| format!("publish {n}, which had {timeout:?}, was given up: {error}"));
                     }
                 }
             }
@@ -259,7 +259,7 @@ async fn ask(world: World, asker: Session, timeout: Duration) {
 fn note(world: &World, user: &str, change: &Lifecycle) {
     match change {
         Lifecycle::Connected { subscriptions } => {
-            world.note(format_args!("{user} connected, {subscriptions}"))
+            world.note(format_args!("{user} connected, {subscriptions}"));
         }
         Lifecycle::Disconnected { reason } => {
             let reason = reason.as_ref().map(|reason| reason.kind());

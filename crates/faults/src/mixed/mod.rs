@@ -123,7 +123,7 @@ impl Mixed {
         world.check()?;
         hubs.recover(world).await?;
         world.check()?;
-        let queued = queues.recover(world).await?;
+        let published = queues.recover(world).await?;
         world.check()?;
         hubs.close(world).await?;
         queues.stop();
@@ -135,7 +135,7 @@ impl Mixed {
         world.check()?;
         let kinds = emulator.fired().len() + world.write(|book, _| book.struck.len());
         ensure(kinds >= strikes::LEAST, || format!("only {kinds} kinds of fault fired"))?;
-        world.write(|book, _| audit(book, queued))
+        world.write(|book, _| audit(book, published))
     }
 }
 

@@ -129,10 +129,11 @@ pub(super) async fn strike(world: &World, emulator: &Emulator, dice: &mut Dice) 
         !strike.refuses() || refusals == 1
     });
     kinds.truncate(IN_A_RUN);
+    let only_queues = kinds.iter().any(|(_, strike)| strike.refuses());
     for (name, strike) in kinds {
         stage::pause(dice.millis(1_000, 6_000)).await;
         world.note(format_args!("strike {name}"));
-        perform(*strike, world, emulator, dice).await?;
+        perform(*strike, only_queues, world, emulator, dice).await?;
     }
     emulator.ftrack_faults().clear();
     emulator.imodelhub_faults().clear();
@@ -140,7 +141,13 @@ pub(super) async fn strike(world: &World, emulator: &Emulator, dice: &mut Dice) 
     Ok(())
 }
 
-async fn perform(strike: Strike, world: &World, emulator: &Emulator, dice: &mut Dice) -> Result<(), Broken> {
+async fn perform(
+    strike: Strike,
+    only_queues: bool,
+    world: &World,
+    emulator: &Emulator,
+    dice: &mut Dice,
+) -> Result<(), Broken> {
     let faults = emulator.ftrack_faults();
     match strike {
         Strike::Link(action) => {
@@ -158,8 +165,9 @@ async fn perform(strike: Strike, world: &World, emulator: &Emulator, dice: &mut 
         }
         Strike::Request(action) => {
             let fault = imodelhub::Fault::new(action(dice)).skip(dice.below(3)).times(dice.between(1, 2));
-            // Requests to the queues only, or also those for tokens.
-            let fault = if dice.percent(70) { fault.path("/messages/") } else { fault };
+            // Requests to the queues only, or also those for tokens. Not these, if a token is refused in this run: the
+            // fresh one could be revoked on its way.
+            let fault = if dice.percent(70) || only_queues { fault.path("/messages/") } else { fault };
             emulator.add_fault(fault).map_err(broken("add a fault"))?;
         }
         Strike::Refusal(action) => {

@@ -73,10 +73,12 @@ pub(super) async fn listen(
     number: u64,
     mode: ReceiveMode,
 ) -> Result<Queue, Broken> {
-    let imodel = format!("0a1b2c3d-1111-2222-3333-{number:012x}");
-    let id = IModelId::new(&imodel).map_err(broken("name an iModel"))?;
-    let made = client.create_subscription(&id, &[EventType::Version]).await;
-    let subscription = made.map_err(broken("create a subscription"))?;
+    let address = format!("0a1b2c3d-1111-2222-3333-{number:012x}");
+    let id = IModelId::new(&address).map_err(broken("name an iModel"))?;
+    let subscription = client
+        .create_subscription(&id, &[EventType::Version])
+        .await
+        .map_err(broken("create a subscription"))?;
     let told = Arc::new(Mutex::new(Vec::new()));
     let (events, losses) = (Arc::clone(&told), Arc::clone(&told));
     let listener = client
@@ -91,7 +93,7 @@ pub(super) async fn listen(
         })
         .await
         .map_err(broken("listen"))?;
-    Ok(Queue { listener, imodel, told, published: AtomicU64::new(0) })
+    Ok(Queue { listener, imodel: address, told, published: AtomicU64::new(0) })
 }
 
 impl Queue {

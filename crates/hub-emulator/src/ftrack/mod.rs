@@ -56,7 +56,9 @@ pub(crate) struct Config {
 
 /// Sees every event that is taken.
 #[derive(Clone)]
-pub(crate) struct Witness(pub(crate) Arc<dyn Fn(&Event, usize) + Send + Sync>);
+pub(crate) struct Witness(pub(crate) Arc<Seeing>);
+
+type Seeing = dyn Fn(&Event, usize) + Send + Sync;
 
 impl fmt::Debug for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -106,8 +106,10 @@ async fn a_witness_sees_what_is_taken_once_and_for_how_many() {
     let emulator = builder.start().await.unwrap();
     let mut client = Client::in_memory(&emulator).await;
     client.subscribe(&json!({"id": "s"}), "topic=a").await;
-    let repeated = event("a");
+    let mut repeated = event("a");
+    repeated["id"] = json!("e1");
     client.publish_acked(&repeated).await;
+    client.next_event().await;
     client.publish_acked(&repeated).await;
     client.publish_acked(&event("b")).await;
     assert_eq!(*seen.lock(), [("a".to_owned(), 1), ("b".to_owned(), 0)]);

@@ -139,6 +139,20 @@ async fn while_it_is_still_good_a_failure_to_replace_it_does_no_harm() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_one_that_could_not_be_replaced_is_asked_for_again_before_its_end() {
+    let (source, auth) = shared(Source { lasts: Some(10), ..Source::default() });
+    let first = auth.authorization(None).await.unwrap();
+    *source.failing.lock() = Some((ErrorKind::Unreachable, Retry::Backoff));
+    tokio::time::advance(secs(5)).await;
+    let second = auth.authorization(None).await.unwrap();
+    assert_eq!(first.value.expose(), second.value.expose());
+    *source.failing.lock() = None;
+    tokio::time::advance(secs(2)).await;
+    let third = auth.authorization(None).await.unwrap();
+    assert_ne!(first.value.expose(), third.value.expose());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_over_when_it_comes_is_used_until_it_is_refused() {
     let (source, auth) = shared(Source { lasts: Some(0), ..Source::default() });
     for _ in 0..10 {
