@@ -1,4 +1,5 @@
 //! What a recorder is told, and by which labels.
+#![expect(clippy::cast_precision_loss, reason = "small numbers")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -8,11 +8,12 @@ use event_core::{Error, ErrorKind};
 use ftrack_hub::Session;
 use hub_emulator::{Emulator, Proxy, ProxyFault, TlsCertificate};
 use imodelhub_events::{AccessToken, Environment, EventType, IModelHubClient, IModelId};
-use tracing::{Event, Metadata, Subscriber, field, span};
 
 use super::stage::broken;
+use crate::capture::Capture;
 use crate::fault::{Clock, Fault, Playing, Run};
 use crate::figures::{Broken, Figures, ensure};
+use crate::marks::{MARK, Needles};
 
 pub(super) const FAULT: Fault = Fault {
     id: "F18",
@@ -22,8 +23,6 @@ pub(super) const FAULT: Fault = Fault {
     play: |run| -> Playing { Box::pin(play(run)) },
 };
 
-/// No time, no id and no port has it.
-const MARK: &str = "never-shown";
 const PASSWORD: &str = "pass-never-shown-4711";
 const IMODEL: &str = "0a1b2c3d-1111-2222-3333-444455556666";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -97,7 +96,7 @@ const CASES: &[Case] = &[
     case("hangs", Login::Right, || Some(ProxyFault::Hang)).ends(ErrorKind::Timeout, ErrorKind::Timeout),
 ];
 
-/// Everything that was shown: errors, `Debug`, and the log at every level.
+/// Everything that was shown: errors and `Debug`.
 #[derive(Clone, Default)]
 struct Shown(Arc<parking_lot::Mutex<String>>);
 
@@ -109,85 +108,25 @@ impl Shown {
     }
 }
 
-/// Keeps whatever is logged, spans included.
-impl Subscriber for Shown {
-    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut Fields(self));
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _span: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Fields(self));
-    }
-
-    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Fields(self));
-    }
-
-    fn enter(&self, _span: &span::Id) {}
-
-    fn exit(&self, _span: &span::Id) {}
-}
-
-/// What libraries log that do so without spans, reqwest among them.
-static LOG: Kept = Kept(parking_lot::const_mutex(None));
-
-struct Kept(parking_lot::Mutex<Option<Shown>>);
-
-impl log::Log for Kept {
-    fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if let Some(shown) = &*self.0.lock() {
-            shown.add(format_args!("log {} {}", record.target(), record.args()));
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-struct Fields<'a>(&'a Shown);
-
-impl field::Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &field::Field, value: &dyn std::fmt::Debug) {
-        self.0.add(format_args!("log {field} {value:?}"));
-    }
-}
-
 async fn play(run: Run) -> Result<Figures, Broken> {
     let shown = Shown::default();
-    *LOG.0.lock() = Some(shown.clone());
-    if log::set_logger(&LOG).is_ok() {
-        log::set_max_level(log::LevelFilter::Trace);
-    }
-    // With one subscriber alone, a line of code that another thread reaches first would be switched off for this one.
-    let _second = tracing::Dispatch::new(Shown::default());
+    let capture = Capture::new()?;
     // The scene's runtime has one thread, so everything that it starts is seen.
-    let guard = tracing::subscriber::set_default(shown.clone());
+    let guard = capture.on_this_thread();
     let outcome = every_case(run, &shown).await;
     drop(guard);
-    *LOG.0.lock() = None;
     let figures = outcome?;
-    let all = shown.0.lock();
-    let logged = all.lines().filter(|line| line.starts_with("log ")).count();
-    let seen = ["ProxyUnauthenticated", "log reqwest::", "the proxy leads to the server"];
-    ensure(seen.iter().all(|part| all.contains(part)), || {
-        "nothing was shown, so nothing is known".to_owned()
+    let (shown, log) = (shown.0.lock(), capture.take());
+    let logged = String::from_utf8_lossy(&log);
+    ensure(shown.contains("ProxyUnauthenticated"), || "no error was shown, so nothing is known".to_owned())?;
+    let heard = ["reqwest::", "the proxy leads to the server"];
+    ensure(heard.iter().all(|part| logged.contains(part)), || {
+        "nothing was logged, so nothing is known".to_owned()
     })?;
-    let leaks = all.matches(MARK).count();
-    ensure(leaks == 0, || {
-        let line = all.lines().find(|line| line.contains(MARK)).unwrap_or_default();
-        format!("the password is shown {leaks} times, first in {line:?}")
-    })?;
-    Ok(figures.with("lines of log", logged).with("credential shown", leaks))
+    let needles = Needles::of([MARK])?;
+    let leak = needles.find(shown.as_bytes()).or_else(|| needles.find(&log));
+    ensure(leak.is_none(), || format!("the password is shown: {leak:?}"))?;
+    Ok(figures.with("lines of log", logged.lines().count()).with("credential shown", 0))
 }
 
 async fn every_case(run: Run, shown: &Shown) -> Result<Figures, Broken> {

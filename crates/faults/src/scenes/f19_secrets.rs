@@ -80,7 +80,7 @@ async fn play(run: Run) -> Result<Figures, Broken> {
     let guard = capture.on_this_thread();
     let mut shown = Shown::default();
     let mut secrets = vec![MARK.to_owned()];
-    // A proxy with `marked("proxy")` as its password belongs here too.
+    // Passwords of proxies are looked for by F18.
     ftrack::play(&mut shown).await?;
     secrets.extend(imodelhub::play(&mut shown).await?);
     drop(guard);

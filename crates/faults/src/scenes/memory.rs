@@ -24,7 +24,6 @@ pub(super) const FAULT: Fault = Fault {
     play: |run| -> Playing { Box::pin(play(run)) },
 };
 
-const SUBSCRIPTIONS: u64 = 10_000;
 const MIB: f64 = 1_048_576.0;
 /// Publishes at a time.
 const AT_A_TIME: u64 = 200;
@@ -43,10 +42,11 @@ impl Dialect for Unfiltered {
 }
 
 async fn play(run: Run) -> Result<Figures, Broken> {
-    let (events, from) = run.pick((100_000, 20_000), (1_000_000, 100_000));
+    let subscriptions = run.pick(2_000, 10_000);
+    let (events, from) = run.pick((50_000, 20_000), (1_000_000, 100_000));
     // A small run is over before the memory of a hub for repeats is full: it has a smaller one.
     let repeats = run.pick(from / 2, 100_000);
-    // A tenth of the events shows ten times the noise, and other tests may share the process.
+    // Few events show much noise, and other tests may share the process.
     let limit = if run.size == Size::Small { 32.0 } else { 1.0 };
     let bus = MemoryHub::new();
     let hub = |ids| {
@@ -58,7 +58,7 @@ async fn play(run: Run) -> Result<Figures, Broken> {
     let studio = hub(0).await.map_err(broken("connect"))?;
     let farm = hub(usize::try_from(repeats).unwrap_or(0)).await.map_err(broken("connect"))?;
     let handled = Arc::new((AtomicU64::new(0), Semaphore::new(0)));
-    for n in 0..SUBSCRIPTIONS {
+    for n in 0..subscriptions {
         let handled = Arc::clone(&handled);
         farm.subscribe(format!("topic=render and data.shot={n}"))
             .handle(move |_: Event| {
@@ -75,7 +75,7 @@ async fn play(run: Run) -> Result<Figures, Broken> {
     while published < events {
         let batch = published..published + AT_A_TIME;
         stream::iter(batch)
-            .map(|n| publish(&studio, n))
+            .map(|n| publish(&studio, n, n % subscriptions))
             .buffer_unordered(usize::try_from(AT_A_TIME).unwrap_or(1))
             .try_collect::<()>()
             .await?;
@@ -83,7 +83,7 @@ async fn play(run: Run) -> Result<Figures, Broken> {
         // All of them are handled: nothing waits anywhere when memory is looked at.
         let all = u32::try_from(AT_A_TIME).unwrap_or(u32::MAX);
         handled.1.acquire_many(all).await.map_err(broken("wait"))?.forget();
-        if published >= from && published.is_multiple_of(10_000) {
+        if published >= from && published.is_multiple_of(events / 100) {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             samples.push((published as f64 / 1e6, resident()? as f64 / MIB));
         }
@@ -99,15 +99,15 @@ async fn play(run: Run) -> Result<Figures, Broken> {
     let before = before as f64 / MIB;
     Ok(Figures::new()
         .with("events", count)
-        .with("subscriptions", SUBSCRIPTIONS)
+        .with("subscriptions", subscriptions)
         .with("memory before", format!("{before:.1} MiB"))
         .with("at the end", format!("{last:.1} MiB"))
         .with("slope", format!("{growth:+.3} MiB per million"))
         .with("took", format!("{took:.1?}")))
 }
 
-async fn publish(hub: &EventHub, n: u64) -> Result<(), Broken> {
-    let data = json!({"shot": n % SUBSCRIPTIONS, "frames": [n, n + 1], "comment": "a few more bytes"});
+async fn publish(hub: &EventHub, n: u64, shot: u64) -> Result<(), Broken> {
+    let data = json!({"shot": shot, "frames": [n, n + 1], "comment": "a few more bytes"});
     let event = Event::new("render", &data).map_err(broken("make an event"))?;
     hub.publish(event).await.map(drop).map_err(broken("publish"))
 }
