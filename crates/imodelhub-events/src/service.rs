@@ -48,16 +48,20 @@ impl Service {
     /// Makes a call. A refused token is replaced once; nothing else is repeated, since a call whose answer was lost
     /// may have been obeyed.
     pub(crate) async fn call(&self, op: &'static str, call: &Call) -> Result<Bytes> {
-        let token = self.access.authorization(None).await?;
-        match self.once(op, call, &token).await {
-            Err(error) if error.retry() == Retry::AfterReauth => {
-                let token = self.access.authorization(Some(&token)).await?;
-                self.once(op, call, &token).await.map_err(|error| {
-                    // A fresh token was refused, too.
-                    if error.retry() == Retry::AfterReauth { error.with_retry(Retry::Never) } else { error }
-                })
+        let mut token = self.access.authorization(None).await?;
+        let mut refusals = 0;
+        loop {
+            match self.once(op, call, &token).await {
+                Err(error) if error.retry() == Retry::AfterReauth && token.may_be_replaced(refusals) => {
+                    refusals += 1;
+                    token = self.access.authorization(Some(&token)).await?;
+                }
+                // A fresh token was refused, too.
+                Err(error) if error.retry() == Retry::AfterReauth => {
+                    return Err(error.with_retry(Retry::Never));
+                }
+                answer => return answer,
             }
-            answer => answer,
         }
     }
 

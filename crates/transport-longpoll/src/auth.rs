@@ -22,12 +22,15 @@ pub struct Authorization {
     pub value: Secret,
     /// When the service stops accepting it, where that can be told.
     pub expires: Option<SystemTime>,
+    /// Whether the source had it already when it was asked. Then a refusal of one before says nothing about it, and
+    /// it may be as old: if it is refused as well, another one is still to be asked for.
+    pub kept: bool,
 }
 
 impl Authorization {
     /// One whose end is not known.
     pub fn new(value: impl Into<Secret>) -> Self {
-        Self { value: value.into(), expires: None }
+        Self { value: value.into(), expires: None, kept: false }
     }
 
     /// A shared access signature, whose end is read from its `se=`.
@@ -35,7 +38,13 @@ impl Authorization {
         let value = value.into();
         let expires = sas_expiry(value.expose())
             .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-        Self { value, expires }
+        Self { value, expires, kept: false }
+    }
+
+    /// Whether, being refused after so many refusals in a row, it is to be replaced: the first one is, and the second
+    /// one if it was [kept](Self::kept). Otherwise a fresh one was refused, and there is no other.
+    pub fn may_be_replaced(&self, refusals: u32) -> bool {
+        refusals == 0 || (refusals == 1 && self.kept)
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -183,6 +192,10 @@ impl<A: QueueAuth> SharedAuth<A> {
 }
 
 impl Kept {
+    fn give(&self) -> Authorization {
+        Authorization { kept: true, ..self.authorization.clone() }
+    }
+
     fn is_due(&self, now: Instant) -> bool {
         self.renew_at.is_some_and(|at| at <= now)
     }
@@ -208,7 +221,7 @@ impl<A: QueueAuth> QueueAuth for SharedAuth<A> {
         if let Some(kept) = &state.current {
             let wanted = refused.is_none_or(|refused| !refused.is(&kept.authorization));
             if wanted && !kept.is_due(now) {
-                return Ok(kept.authorization.clone());
+                return Ok(kept.give());
             }
         }
         // It failed while this call waited for its turn: that is the answer to this call, too.
@@ -233,7 +246,7 @@ impl<A: QueueAuth> QueueAuth for SharedAuth<A> {
                     && kept.use_on(now, self.margin)
                 {
                     tracing::debug!(%error, "the authorization could not be replaced yet; the old one is good still");
-                    return Ok(kept.authorization.clone());
+                    return Ok(kept.give());
                 }
                 state.failure = Some(error.duplicate());
                 Err(error)

@@ -109,13 +109,18 @@ impl QueueClient {
             PollConfig::check_long_poll(timeout)?;
         }
         let deadline = timeout.unwrap_or_default().saturating_add(self.0.margin);
-        let authorization = self.authorize(None).await?;
-        match self.poll(mode, timeout, &authorization, deadline).await {
-            Err(error) if error.retry() == Retry::AfterReauth => {
-                let authorization = self.authorize(Some(&authorization)).await?;
-                self.poll(mode, timeout, &authorization, deadline).await.map_err(refused_again)
+        let mut authorization = self.authorize(None).await?;
+        let mut refusals = 0;
+        loop {
+            match self.poll(mode, timeout, &authorization, deadline).await {
+                Err(error)
+                    if error.retry() == Retry::AfterReauth && authorization.may_be_replaced(refusals) =>
+                {
+                    refusals += 1;
+                    authorization = self.authorize(Some(&authorization)).await?;
+                }
+                answer => return answer.map_err(refused_again),
             }
-            answer => answer,
         }
     }
 
@@ -146,15 +151,17 @@ impl QueueClient {
     /// Dropping the future leaves open whether it happened.
     pub async fn settle(&self, lock: &Lock, action: LockAction) -> Result<()> {
         let mut authorization = self.authorize(None).await?;
-        let (mut refused, mut uncertain, mut attempt) = (false, false, 1);
+        let (mut refusals, mut uncertain, mut attempt) = (0, false, 1);
         loop {
             let request = request::settle(&lock.url, action, &authorization.value, self.0.margin)?;
             let Err(error) = self.ask(SETTLE, Asked::Settle, request).await else { return Ok(()) };
             let class = Failure::of(&error).map(|failure| failure.class);
             let pause = match error.retry() {
-                Retry::AfterReauth if refused => return Err(refused_again(error)),
+                Retry::AfterReauth if !authorization.may_be_replaced(refusals) => {
+                    return Err(refused_again(error));
+                }
                 Retry::AfterReauth => {
-                    refused = true;
+                    refusals += 1;
                     authorization = self.authorize(Some(&authorization)).await?;
                     continue;
                 }

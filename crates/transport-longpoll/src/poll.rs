@@ -19,7 +19,8 @@
 //!   loop: see [`PollConfig::empty_interval`].
 //! - What an error advises ([`Error::retry`]) is done. `Backoff`: a random share of a limit that doubles with each
 //!   failure in a row. `After`: at least as long, up to [`PollConfig::max_retry_after`]. `AfterReauth`: at once
-//!   with a fresh authorization, but so only [`PollConfig::refreshes`] times in a row. `Never`: the end, with the
+//!   with a fresh authorization, but so only [`PollConfig::refreshes`] times in a row; one that its source had
+//!   kept is not fresh. `Never`: the end, with the
 //!   error as its reason.
 //! - Any success starts the limits anew. A poll is not a connection that must prove itself: every message is
 //!   progress, and empty answers are spaced anyway.
@@ -61,8 +62,9 @@ pub struct Poller {
     debt: u32,
     /// Failures in a row.
     failures: u32,
-    /// Refusals of the authorization in a row.
+    /// Refusals of the authorization in a row, and how many others were asked for because of them.
     refusals: u32,
+    renewals: u32,
     outputs: VecDeque<Output>,
     stats: Stats,
 }
@@ -79,6 +81,7 @@ impl Poller {
             debt: 0,
             failures: 0,
             refusals: 0,
+            renewals: 0,
             outputs: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -95,9 +98,22 @@ impl Poller {
 
     /// The authorization is there: the poll is sent.
     pub fn handle_authorized(&mut self, now: Instant) {
+        self.authorized(now, false);
+    }
+
+    /// The same with an authorization that its source had already. If the one before was refused, this one may be as
+    /// old, and its refusal does not count yet.
+    pub fn handle_kept_authorization(&mut self, now: Instant) {
+        self.authorized(now, true);
+    }
+
+    fn authorized(&mut self, now: Instant, kept: bool) {
         self.advance(now);
         if self.state != State::Authorizing {
             return;
+        }
+        if self.refusals > 0 && !kept {
+            self.renewals += 1;
         }
         let deadline = self.after(self.config.long_poll.saturating_add(self.config.margin));
         self.state = State::Polling { since: self.now };
@@ -158,7 +174,10 @@ impl Poller {
         }
         match error.retry() {
             Retry::Never => self.end(Some(error)),
-            Retry::AfterReauth if self.refusals >= self.config.refreshes => {
+            // One that was kept counts no more than once, or a source that keeps the same one would be asked for ever.
+            Retry::AfterReauth
+                if self.renewals >= self.config.refreshes || self.refusals > self.config.refreshes =>
+            {
                 self.end(Some(error.with_retry(Retry::Never)));
             }
             Retry::AfterReauth => {
@@ -167,7 +186,7 @@ impl Poller {
                 self.next(self.now);
             }
             _ => {
-                self.refusals = 0;
+                (self.refusals, self.renewals) = (0, 0);
                 self.retry(error, random);
             }
         }
@@ -309,6 +328,7 @@ impl Poller {
 
     fn success(&mut self) {
         self.failures = 0;
+        self.renewals = 0;
         if std::mem::take(&mut self.refusals) > 0 {
             self.outputs.push_back(Output::Reauthenticated);
         }

@@ -264,8 +264,13 @@ impl Queue {
                 self.flight = Flight::None;
                 match answer {
                     Ok(authorization) => {
+                        let kept = authorization.kept;
                         self.used = Some(authorization);
-                        self.tell(Poller::handle_authorized);
+                        self.tell(if kept {
+                            Poller::handle_kept_authorization
+                        } else {
+                            Poller::handle_authorized
+                        });
                     }
                     Err(error) => {
                         let share = self.shares.draw();

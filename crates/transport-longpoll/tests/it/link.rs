@@ -472,3 +472,34 @@ async fn seeded_pauses_are_the_same_in_every_run() {
     assert_eq!(runs[0], runs[1]);
     assert_ne!(runs[0], runs[2]);
 }
+
+/// Found by the fault suite: a poll was refused after another queue had renewed the shared token, and that one was
+/// revoked as well.
+#[tokio::test(start_paused = true)]
+async fn a_kept_token_that_is_refused_after_an_older_one_is_replaced_before_the_refusal_counts() {
+    let (service, wire) = Service::new();
+    let tokens = Arc::new(Tokens::default());
+    let shared = Arc::new(SharedAuth::new(Arc::clone(&tokens)));
+    let builder = LongPollTransport::builder(wire, Arc::clone(&shared));
+    let mut link = reading(builder, Guarantee::AtLeastOnce, 1).await;
+    settle_down(&mut link).await;
+    let mut call = service.call().await;
+    // Somebody else is refused the same token meanwhile, and gets another.
+    shared.authorization(Some(&Authorization::new("token-0"))).await.unwrap();
+    for token in ["token-0", "token-1"] {
+        assert_eq!(call.header("authorization"), token);
+        call.answer(status(401));
+        settle_down(&mut link).await;
+        call = service.call().await;
+    }
+    assert_eq!(call.header("authorization"), "token-2");
+    // This one was asked for because of a refusal: the next one is for good.
+    call.answer(status(401));
+    match next(&mut link).await {
+        Inbound::Subscription { change: SubscriptionChange::Lost(error), .. } => {
+            assert_eq!((error.kind(), error.retry()), (ErrorKind::Unauthenticated, Retry::Never));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(tokens.refused.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
