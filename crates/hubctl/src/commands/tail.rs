@@ -19,17 +19,17 @@ use crate::{recording, signals};
 /// How many events wait for the output before the oldest are dropped, which is counted and shown.
 const BUFFER: usize = 65_536;
 
+const PROFILE: &str = r#"A profile in the configuration file:
+
+  [profiles.studio]
+  server = "https://studio.ftrackapp.com"
+  user = "jane.doe"
+  key_file = "/home/jane/.config/hubctl/studio.key""#;
+
 /// Shows events as they come: all of them, or those that match any of the expressions. Reconnections and gaps are shown
 /// between them.
-///
-/// A profile in the configuration file looks like this:
-///
-///   [profiles.studio]
-///   server = "https://studio.ftrackapp.com"
-///   user = "jane.doe"
-///   key_file = "/home/jane/.config/hubctl/studio.key"
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = PROFILE)]
 pub(crate) struct Args {
     /// Which events, such as 'topic=ftrack.update'; of several, any. Default all
     #[arg(value_name = "EXPR")]
