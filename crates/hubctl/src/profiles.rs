@@ -6,7 +6,7 @@
 //! [profiles.studio]
 //! server = "https://studio.ftrackapp.com"
 //! user = "jane.doe"
-//! key_file = "/home/jane/.config/hubctl/studio.key"   # or: key_env = "STUDIO_KEY"
+//! key_file = "studio.key"   # beside this file; or: key_env = "STUDIO_KEY"
 //! ```
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Profiles {
             },
         };
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text, &path),
+            Ok(text) => Ok(Self::parse(&text, &path)?.beside(path.parent().unwrap_or(Path::new("")))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(Self::default()),
             Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
         }
@@ -58,6 +58,14 @@ impl Profiles {
             Failure::usage(format!("{}: {}", path.display(), error.to_string().trim_end()))
                 .next("see `hubctl tail --help` for an example of a profile")
         })
+    }
+
+    /// With relative paths taken from the folder of the file.
+    fn beside(mut self, folder: &Path) -> Self {
+        for profile in self.profiles.values_mut() {
+            profile.key_file = profile.key_file.take().map(|file| folder.join(file));
+        }
+        self
     }
 
     /// The profile of a name, or the default one; empty when neither is asked for nor set.
@@ -91,6 +99,15 @@ mod tests {
         let failure = profiles.get(Some("c")).unwrap_err().to_string();
         assert!(failure.contains("\"c\"; known: a, b"), "{failure}");
         assert!(Profiles::default().get(None).unwrap().server.is_none());
+    }
+
+    #[test]
+    fn key_files_are_looked_for_beside_the_configuration() {
+        let text = "[profiles.a]\nkey_file = \"a.key\"\n[profiles.b]\nkey_file = \"/keys/b\"\n";
+        let profiles = Profiles::parse(text, Path::new("f")).unwrap().beside(Path::new("folder"));
+        let file = |name| profiles.get(Some(name)).unwrap().key_file.unwrap();
+        assert_eq!(file("a"), Path::new("folder").join("a.key"));
+        assert_eq!(file("b"), Path::new("/keys/b"));
     }
 
     #[test]

@@ -24,7 +24,9 @@ const PROFILE: &str = r#"A profile in the configuration file:
   [profiles.studio]
   server = "https://studio.ftrackapp.com"
   user = "jane.doe"
-  key_file = "/home/jane/.config/hubctl/studio.key""#;
+  key_file = "studio.key"
+
+The file of the key is looked for beside it."#;
 
 /// Shows events as they come: all of them, or those that match any of the expressions. Reconnections and gaps are shown
 /// between them.
