@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use event_core::Event;
+use hub_emulator::ftrack::{Action, Fault};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{KEY, Scene, USER, connect, within};
+use super::{KEY, Scene, USER, WATCHER, connect, session, within};
 use crate::{Failure, ensure};
 
 pub(super) async fn has_two_hubs_at_once(scene: Scene) -> Result<(), Failure> {
@@ -35,7 +36,8 @@ pub(super) async fn comes_back_after_a_restart_with_its_subscriptions(scene: Sce
 }
 
 pub(super) async fn publishes_of_the_time_away_arrive(scene: Scene) -> Result<(), Failure> {
-    let mut stream = scene.ours.event_hub().subscribe("topic=interop.queued").stream().await?;
+    let watcher = session(&scene.emulator, WATCHER).await?;
+    let mut stream = watcher.event_hub().subscribe("topic=interop.queued").stream().await?;
     scene.emulator.stop().await;
     let mut down = json!({"hub": "a"});
     for _ in 0..500 {
@@ -51,9 +53,12 @@ pub(super) async fn publishes_of_the_time_away_arrive(scene: Scene) -> Result<()
             .call("publish_later", json!({"hub": "a", "topic": "interop.queued", "data": {"n": n}}))
             .await?;
     }
-    // Ours has to be there before they are: what nobody subscribes to is lost.
+    // What nobody subscribes to is lost: they are kept out until one who subscribes is there.
+    let out = Action::Status { status: 503, body: String::new() };
+    scene.emulator.ftrack_faults().add(Fault::new(out).user(USER).times(0))?;
     scene.emulator.restart().await?;
-    within(scene.ours.event_hub().wait_for_state(event_core::ConnectionState::is_connected)).await?;
+    within(watcher.event_hub().wait_for_state(event_core::ConnectionState::is_connected)).await?;
+    scene.emulator.ftrack_faults().clear();
     for n in 0..3 {
         let delivery = within(stream.next()).await?.ok_or_else(|| Failure::new("the stream ended"))?;
         let Ok(delivery) = delivery else { return Err(Failure::new("the hub gave up")) };

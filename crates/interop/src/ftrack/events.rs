@@ -126,7 +126,7 @@ pub(super) async fn gives_up_waiting_for_a_reply_that_nobody_sends(scene: Scene)
 }
 
 pub(super) async fn its_reply_reaches_the_asker_and_nobody_else(scene: Scene) -> Result<(), Failure> {
-    let bystander = session(&scene.emulator).await?;
+    let bystander = session(&scene.emulator, USER).await?;
     let mut overheard = bystander.event_hub().subscribe("topic=ftrack.meta.reply").stream().await?;
     let mut marker = bystander.event_hub().subscribe("topic=interop.marker").stream().await?;
     scene.they_subscribe(json!({"expression": "topic=interop.ask", "answer": "echo"})).await?;

@@ -15,6 +15,8 @@ use crate::tap::Tap;
 use crate::{Direction, Failure, Needs, Puppet, Scenario, Stage, ensure};
 
 const USER: &str = "ann";
+/// One of ours who is nobody of theirs.
+const WATCHER: &str = "ben";
 const KEY: &str = "her-key";
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,10 +60,10 @@ struct Scene {
 
 impl Scene {
     async fn set(stage: &Stage, lang: Lang) -> Result<Self, Failure> {
-        let emulator = stage.emulator(|builder| builder.user(USER, KEY)).await?;
+        let emulator = stage.emulator(|builder| builder.user(USER, KEY).user(WATCHER, KEY)).await?;
         let theirs = lang.start(stage)?;
         connect(&theirs, "a", &emulator).await?;
-        let ours = session(&emulator).await?;
+        let ours = session(&emulator, USER).await?;
         Ok(Self { emulator, lang, theirs, ours })
     }
 
@@ -91,8 +93,8 @@ async fn connect(theirs: &Puppet, hub: &str, emulator: &Emulator) -> Result<Valu
     theirs.call("connect", json!({"hub": hub, "url": url, "user": USER, "key": KEY})).await
 }
 
-async fn session(emulator: &Emulator) -> Result<Session, Failure> {
-    let session = Session::builder(emulator.ftrack_url(), USER, KEY).build()?;
+async fn session(emulator: &Emulator, user: &str) -> Result<Session, Failure> {
+    let session = Session::builder(emulator.ftrack_url(), user, KEY).build()?;
     session.event_hub().connect().await?;
     Ok(session)
 }
