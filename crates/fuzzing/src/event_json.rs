@@ -18,6 +18,8 @@ pub fn body(data: &[u8]) {
     match Event::from_json(data.to_vec()) {
         Ok(event) => {
             assert_eq!(event.to_json(), data, "byte for byte");
+            let judged = serde_json::from_slice::<serde::de::IgnoredAny>(data);
+            assert!(judged.is_ok(), "an event that is no JSON: {judged:?}");
             if let Ok(tree) = &tree {
                 agree(&event, tree);
             }

@@ -41,7 +41,7 @@ impl EventBuilder {
             target: Field::Value(Arc::from("")),
             in_reply_to: Field::Null,
             sent: Field::Null,
-            order: NEW_ORDER.to_vec(),
+            order: NEW_ORDER[..].into(),
             ..Envelope::bare(topic)
         };
         Self { envelope, draws_id: true, failure: None }

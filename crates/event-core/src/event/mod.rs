@@ -2,6 +2,8 @@
 
 mod builder;
 mod data;
+mod members;
+mod scan;
 mod wire;
 
 use std::fmt;
@@ -10,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use smallvec::SmallVec;
 
 pub use builder::EventBuilder;
 pub use data::{Field, RawJson};
@@ -57,7 +60,7 @@ struct Envelope {
     in_reply_to: Field<EventId>,
     sent: Field<RawJson>,
     extra: Vec<(Arc<str>, RawJson)>,
-    order: Vec<Member>,
+    order: SmallVec<[Member; 8]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +86,7 @@ impl Envelope {
             in_reply_to: Field::Absent,
             sent: Field::Absent,
             extra: Vec::new(),
-            order: Vec::with_capacity(7),
+            order: SmallVec::new(),
         }
     }
 }

@@ -7,13 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use super::data::{Field, RawJson};
-use super::{Envelope, Member};
+use super::{Envelope, Member, members};
 use crate::{Error, ErrorKind, EventId, Result, Topic};
 
 const OP: &str = "read event";
@@ -23,13 +19,12 @@ pub(super) fn read(text: &Bytes) -> Result<Envelope> {
     let Ok(utf8) = std::str::from_utf8(text) else {
         return Err(malformed("the text is not UTF-8"));
     };
-    let members: Members<'_> =
-        serde_json::from_str(utf8).map_err(|cause| malformed("not one JSON object").with_source(cause))?;
+    let members = members::read(utf8).map_err(|cause| malformed("not one JSON object").with_source(cause))?;
     let slicer = Slicer { whole: text, base: utf8.as_ptr() as usize };
 
-    let mut envelope = Envelope::bare(Topic::from(""));
+    let mut envelope = Envelope::bare(Topic::new(Arc::default()));
     let mut has_topic = false;
-    for (key, raw) in members.0 {
+    for (key, raw) in members {
         let member = match &*key {
             "topic" => {
                 envelope.topic = Topic::from(&*string(raw, "topic")?);
@@ -41,7 +36,7 @@ pub(super) fn read(text: &Bytes) -> Result<Envelope> {
                 Member::Id
             }
             "target" => {
-                envelope.target = optional(raw, "target")?.map_value(|text| Arc::from(&*text));
+                envelope.target = optional(raw, "target")?.map_value(|text| shared(&text));
                 Member::Target
             }
             "inReplyToEvent" => {
@@ -157,19 +152,23 @@ fn malformed(what: &str) -> Error {
 }
 
 /// A member that must be a string.
-fn string<'a>(raw: &'a RawValue, name: &str) -> Result<Cow<'a, str>> {
-    let text = raw.get();
-    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+fn string<'a>(raw: &'a str, name: &str) -> Result<Cow<'a, str>> {
+    match raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
         Some(inner) if !inner.contains('\\') => Ok(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str::<String>(text)
+        Some(_) => serde_json::from_str::<String>(raw)
             .map(Cow::Owned)
             .map_err(|cause| malformed(&format!("\"{name}\" is not a string")).with_source(cause)),
         None => Err(malformed(&format!("\"{name}\" is not a string"))),
     }
 }
 
-fn optional<'a>(raw: &'a RawValue, name: &str) -> Result<Field<Cow<'a, str>>> {
-    if raw.get() == "null" { Ok(Field::Null) } else { string(raw, name).map(Field::Value) }
+/// Most events are for everybody, and an empty text of the standard library's is shared by all.
+fn shared(text: &str) -> Arc<str> {
+    if text.is_empty() { Arc::default() } else { Arc::from(text) }
+}
+
+fn optional<'a>(raw: &'a str, name: &str) -> Result<Field<Cow<'a, str>>> {
+    if raw == "null" { Ok(Field::Null) } else { string(raw, name).map(Field::Value) }
 }
 
 impl<T> Field<T> {
@@ -189,73 +188,12 @@ struct Slicer<'a> {
 }
 
 impl Slicer<'_> {
-    fn slice(&self, raw: &RawValue) -> Bytes {
-        let start = raw.get().as_ptr() as usize - self.base;
-        self.whole.slice(start..start + raw.get().len())
+    fn slice(&self, raw: &str) -> Bytes {
+        let start = raw.as_ptr() as usize - self.base;
+        self.whole.slice(start..start + raw.len())
     }
 
-    fn field(&self, raw: &RawValue) -> Field<RawJson> {
-        if raw.get() == "null" { Field::Null } else { Field::Value(RawJson::trusted(self.slice(raw))) }
-    }
-}
-
-/// The members of an object in order, values untouched.
-struct Members<'a>(SmallVec<[(Cow<'a, str>, &'a RawValue); 8]>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct ObjectVisitor;
-
-        impl<'de> Visitor<'de> for ObjectVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an event object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-                let mut members = SmallVec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    if members.len() >= MAX_MEMBERS {
-                        map.next_value::<IgnoredAny>()?;
-                        return Err(serde::de::Error::custom("an event has at most 256 members"));
-                    }
-                    members.push((key, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(ObjectVisitor)
-    }
-}
-
-/// Keeps the handling of unknown members linear.
-const MAX_MEMBERS: usize = 256;
-
-/// A key, borrowed unless it has escapes.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct KeyVisitor;
-
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a member name")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> std::result::Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(KeyVisitor)
+    fn field(&self, raw: &str) -> Field<RawJson> {
+        if raw == "null" { Field::Null } else { Field::Value(RawJson::trusted(self.slice(raw))) }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::future::BoxFuture;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
@@ -99,6 +101,29 @@ impl Shared {
                 format!("a request with the id \"{id}\" is still open"),
             )
         })
+    }
+}
+
+/// The failure of a publish that nobody waits for unless it fails.
+#[derive(Default)]
+struct Failed {
+    error: Mutex<Option<Error>>,
+    waker: AtomicWaker,
+}
+
+impl Failed {
+    fn set(&self, error: Error) {
+        *self.error.lock() = Some(error);
+        self.waker.wake();
+    }
+
+    /// Cancel-safe; for one waiter.
+    async fn get(&self) -> Error {
+        std::future::poll_fn(|cx| {
+            self.waker.register(cx.waker());
+            self.error.lock().take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }
 
@@ -233,21 +258,32 @@ impl Request {
             let stuck = own_lane.as_ref().is_some_and(|lane| lane.waited_until(deadline));
             self.timed_out(&event, scope.as_ref().filter(|_| stuck))
         };
-        let publishing = self.shared.publish(event.clone(), self.timeout, Resend::Never);
-        tokio::pin!(publishing);
-        let mut acknowledged = false;
+        if let Some(refusal) = self.shared.refusal("publish") {
+            return Err(refusal);
+        }
+        // A reply counts as an acknowledgement: only a failure is worth waking up for.
+        let failed = Arc::new(Failed::default());
+        let tell = Arc::clone(&failed);
+        let done = Done::Report(Box::new(move |outcome| outcome.map_or_else(|e| tell.set(e), drop)));
+        let queueing = self.shared.outbox.push(event.clone(), deadline, Resend::Never, done);
+        tokio::pin!(queueing);
+        let mut queued = false;
+        let (time_is_up, stopped) = (tokio::time::sleep_until(deadline), self.shared.stop.cancelled());
+        tokio::pin!(time_is_up, stopped);
         loop {
             tokio::select! {
                 biased;
-                // A reply counts as an acknowledgement.
                 reply = pending.next() => return Ok(reply),
-                sent = &mut publishing, if !acknowledged => match sent {
-                    Ok(_) => acknowledged = true,
-                    Err(error) if error.kind() == ErrorKind::Timeout => return Err(timed_out()),
+                outcome = &mut queueing, if !queued => match outcome {
+                    Ok(()) => queued = true,
                     Err(error) => return Err(error),
                 },
-                () = tokio::time::sleep_until(deadline) => return Err(timed_out()),
-                () = self.shared.stop.cancelled() => return Err(closed("request")),
+                error = failed.get() => return Err(match error.kind() {
+                    ErrorKind::Timeout => timed_out(),
+                    _ => error,
+                }),
+                () = &mut time_is_up => return Err(timed_out()),
+                () = &mut stopped => return Err(closed("request")),
             }
         }
     }
