@@ -72,6 +72,15 @@ pub trait Dialect: Send + Sync + 'static {
 ///
 /// [`ErrorKind::InvalidInput`] when the asked event has no id or no source id.
 pub fn plain_reply(topic: &str, asked: &Event, by: &Subscriber, data: RawJson) -> Result<Event> {
+    addressed_reply(topic, asked, data)?.source_field("id", by.id().as_str()).build()
+}
+
+/// The same without a source, which is the dialect's to give.
+///
+/// # Errors
+///
+/// As [`plain_reply`].
+pub fn addressed_reply(topic: &str, asked: &Event, data: RawJson) -> Result<EventBuilder> {
     let (Some(id), Some(source)) = (asked.id(), asked.source_id()) else {
         return Err(Error::new(
             ErrorKind::InvalidInput,
@@ -83,12 +92,7 @@ pub fn plain_reply(topic: &str, asked: &Event, by: &Subscriber, data: RawJson) -
         ));
     };
     let address = crate::Expression::eq("id", source)?;
-    Event::builder(topic)
-        .raw_data(data)
-        .target(address.to_string())
-        .in_reply_to(id)
-        .source_field("id", by.id().as_str())
-        .build()
+    Ok(Event::builder(topic).raw_data(data).target(address.to_string()).in_reply_to(id))
 }
 
 /// The dialect of the defaults, for a bus without conventions of its own and for tests.

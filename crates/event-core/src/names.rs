@@ -97,14 +97,19 @@ text_name! {
 impl EventId {
     /// A new random id: 32 hexadecimal digits of a version 4 UUID.
     pub fn random() -> Self {
-        Self::from(uuid::Uuid::new_v4().simple().to_string())
+        Self::from(&*random().encode_lower(&mut [0; 32]))
     }
+}
+
+/// What a random id is made of.
+fn random() -> uuid::fmt::Simple {
+    uuid::Uuid::new_v4().simple()
 }
 
 impl SubscriptionId {
     /// A new random id: 32 hexadecimal digits of a version 4 UUID.
     pub fn random() -> Self {
-        Self::from(uuid::Uuid::new_v4().simple().to_string())
+        Self::from(&*random().encode_lower(&mut [0; 32]))
     }
 }
 

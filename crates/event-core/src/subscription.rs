@@ -25,17 +25,15 @@ use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subscriber {
     id: SubscriptionId,
-    /// Shared by the copies that a hub keeps of a subscriber.
-    metadata: Arc<Map<String, Value>>,
+    /// The members but for the id. Shared by the copies that a hub keeps of a subscriber, and by its subscribers where
+    /// they say nothing else of themselves; none for those who say nothing at all.
+    others: Option<Arc<Map<String, Value>>>,
 }
 
 impl Subscriber {
     /// A subscriber with this id.
     pub fn new(id: impl Into<SubscriptionId>) -> Self {
-        let id = id.into();
-        let mut metadata = Map::new();
-        metadata.insert("id".to_owned(), Value::from(id.as_str()));
-        Self { id, metadata: Arc::new(metadata) }
+        Self { id: id.into(), others: None }
     }
 
     /// A subscriber with a random id.
@@ -55,14 +53,25 @@ impl Subscriber {
         if key == "id" {
             let Some(id) = value.as_str() else { return };
             self.id = SubscriptionId::from(id);
+            return;
         }
-        Arc::make_mut(&mut self.metadata).insert(key, value);
+        Arc::make_mut(self.others.get_or_insert_default()).insert(key, value);
     }
 
-    /// Sets a member unless it is there already.
-    pub fn set_default(&mut self, key: &str, value: impl Into<Value>) {
-        if !self.metadata.contains_key(key) {
-            Arc::make_mut(&mut self.metadata).insert(key.to_owned(), value.into());
+    /// Sets members, the id excepted, unless they are there already. A subscriber without members of its own shares
+    /// these.
+    pub fn set_defaults(&mut self, defaults: &Arc<Map<String, Value>>) {
+        match &mut self.others {
+            None => self.others = Some(Arc::clone(defaults)),
+            Some(others) => {
+                let missing = |(key, _): &(&String, &Value)| !others.contains_key(*key);
+                let missing: Vec<_> = defaults.iter().filter(missing).collect();
+                if !missing.is_empty() {
+                    let missing: Vec<_> =
+                        missing.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+                    Arc::make_mut(others).extend(missing);
+                }
+            }
         }
     }
 
@@ -72,8 +81,10 @@ impl Subscriber {
     }
 
     /// All members, the id among them.
-    pub fn metadata(&self) -> &Map<String, Value> {
-        &self.metadata
+    pub fn metadata(&self) -> Map<String, Value> {
+        let mut metadata = self.others.as_deref().cloned().unwrap_or_default();
+        metadata.insert("id".to_owned(), Value::from(self.id.as_str()));
+        metadata
     }
 }
 
@@ -85,7 +96,10 @@ impl fmt::Debug for Subscriber {
 
 impl Subject for Subscriber {
     fn lookup(&self, path: &[Box<str>]) -> Option<Scalar<'_>> {
-        self.metadata.lookup(path)
+        match path {
+            [id, rest @ ..] if &**id == "id" => rest.is_empty().then(|| Scalar::Str(self.id.as_str())),
+            _ => self.others.as_ref()?.lookup(path),
+        }
     }
 }
 

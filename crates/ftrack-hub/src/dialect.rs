@@ -2,12 +2,14 @@
 //!
 //! Measured on the official clients; see `docs/protocols/ftrack.md`.
 
-use event_core::dialect::{Dialect, plain_reply};
+use event_core::dialect::{Dialect, addressed_reply};
 use event_core::transport::Acknowledgement;
 use event_core::{
     Error, ErrorKind, Event, EventBuilder, EventId, Expression, Lifecycle, RawJson, Result, Subscriber,
     SubscriptionId, SubscriptionSpec,
 };
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 /// Topics of the hub's own conversation.
@@ -28,7 +30,8 @@ pub mod topics {
 #[derive(Clone, Debug)]
 pub(crate) struct FtrackDialect {
     hub_id: SubscriptionId,
-    application_id: String,
+    /// What subscribers say of themselves beside what they are told to.
+    defaults: Arc<Map<String, Value>>,
     /// What every published event says about where it came from.
     source: Map<String, Value>,
     /// The same as text: most events have no source of their own.
@@ -46,11 +49,31 @@ impl FtrackDialect {
             source.insert("host".to_owned(), host.into());
         }
         let source_json = RawJson::from_serialize(&source).ok();
-        Self { hub_id, application_id: application_id.to_owned(), source, source_json }
+        let mut defaults = Map::new();
+        defaults.insert("applicationId".to_owned(), application_id.into());
+        Self { hub_id, defaults: Arc::new(defaults), source, source_json }
     }
 
     pub(crate) fn hub_id(&self) -> &SubscriptionId {
         &self.hub_id
+    }
+
+    /// The source of an event that a subscriber of this hub signs: the hub's, with another id.
+    fn source_of(&self, id: &SubscriptionId) -> Result<RawJson> {
+        let quoted = |id: &SubscriptionId| RawJson::from_serialize(id.as_str());
+        let (ours, theirs) = (quoted(&self.hub_id)?, quoted(id)?);
+        // The hub's id is random: nothing else in the text is like it.
+        let signed = self
+            .source_json
+            .as_ref()
+            .and_then(|source| source.as_str().split_once(ours.as_str()))
+            .map(|(before, after)| [before, theirs.as_str(), after].concat());
+        if let Some(signed) = signed {
+            return RawJson::from_text(signed);
+        }
+        let mut source = self.source.clone();
+        source.insert("id".to_owned(), id.as_str().into());
+        RawJson::from_serialize(&source)
     }
 
     /// A meta event in the name of this hub.
@@ -80,17 +103,14 @@ impl Dialect for FtrackDialect {
     }
 
     fn complete_subscriber(&self, subscriber: &mut Subscriber) {
-        subscriber.set_default("applicationId", self.application_id.as_str());
+        subscriber.set_defaults(&self.defaults);
     }
 
     fn reply(&self, asked: &Event, by: &Subscriber, data: RawJson) -> Result<Event> {
-        let reply = plain_reply(topics::REPLY, asked, by, data)?;
-        let mut builder = reply.to_builder();
+        let mut reply = addressed_reply(topics::REPLY, asked, data)?;
         // As the official clients do, the answering subscriber signs, not the hub.
-        let mut source = self.source.clone();
-        source.insert("id".to_owned(), by.id().as_str().into());
-        builder.set_source(&source);
-        builder.build()
+        reply.set_source_json(self.source_of(by.id())?);
+        reply.build()
     }
 
     fn in_reply_to<'e>(&self, event: &'e Event) -> Option<&'e EventId> {

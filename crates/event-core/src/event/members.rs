@@ -24,6 +24,15 @@ pub(super) fn read(text: &str) -> Result<Members<'_>, serde_json::Error> {
     }
 }
 
+/// A member that is a string without escapes, taken out of an object without a tree; `None` where that is not so easy.
+pub(super) fn plain_text<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let members = scan::members(text, MAX_MEMBERS)?;
+    // A key that comes twice: the last one counts.
+    let (_, value) = members.iter().rfind(|(found, _)| found == key)?;
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    (!inner.contains('\\')).then_some(inner)
+}
+
 fn parse(text: &str) -> Result<Members<'_>, serde_json::Error> {
     serde_json::from_str::<Parsed<'_>>(text).map(|parsed| parsed.0)
 }

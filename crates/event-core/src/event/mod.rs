@@ -191,6 +191,12 @@ impl Event {
 
     /// `source.id`: the hub or subscriber that published the event, and the address of replies to it.
     pub fn source_id(&self) -> Option<&str> {
+        if self.0.source.get().is_none()
+            && let Field::Value(source) = &self.0.envelope.source
+            && let Some(id) = members::plain_text(source.as_str(), "id")
+        {
+            return Some(id);
+        }
         self.source().get("id").and_then(Value::as_str)
     }
 
