@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -53,24 +53,30 @@ pub(crate) struct Lane {
     capacity: usize,
     pub(crate) overflow: Overflow,
     pub(crate) concurrency: usize,
-    running: AtomicUsize,
+    running: AtomicU32,
     /// Events that were taken out and are not decided yet, those whose handler is at work among them.
-    taken: AtomicUsize,
+    taken: AtomicU32,
     dropped: AtomicU64,
-    last_report: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Keys of the events that are worked on; as many as the lane has handlers at most.
-    busy: Vec<u64>,
+    /// What few lanes need.
+    rare: Option<Box<Rare>>,
     /// News for a stream's reader, after the jobs that came before it.
     notice: Option<Arc<Error>>,
     closed: bool,
     consumer: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// Keys of the events that are worked on; as many as the lane has handlers at most.
+    busy: Vec<u64>,
     /// Events whose start a handler of this very lane waits for.
     awaited: Vec<(EventId, Arc<OnceLock<Instant>>)>,
+    last_report: Option<Instant>,
 }
 
 impl Lane {
@@ -78,19 +84,17 @@ impl Lane {
         Self {
             queue: Mutex::new(Queue {
                 jobs: VecDeque::new(),
-                busy: Vec::new(),
+                rare: None,
                 notice: None,
                 closed: false,
                 consumer: None,
-                awaited: Vec::new(),
             }),
             capacity: capacity.max(1),
             overflow,
             concurrency: concurrency.max(1),
-            running: AtomicUsize::new(0),
-            taken: AtomicUsize::new(0),
+            running: AtomicU32::new(0),
+            taken: AtomicU32::new(0),
             dropped: AtomicU64::new(0),
-            last_report: Mutex::new(None),
         }
     }
 
@@ -179,7 +183,8 @@ impl Lane {
 
     /// Whether a report about dropped events is due: at most one a second.
     pub(crate) fn may_report(&self) -> bool {
-        let mut last = self.last_report.lock();
+        let mut queue = self.queue.lock();
+        let last = &mut queue.rare().last_report;
         let due = last.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
         if due {
             *last = Some(Instant::now());
@@ -209,7 +214,7 @@ impl Lane {
     /// Notes when an event is started here, until the note is dropped.
     pub(crate) fn await_start(self: &Arc<Self>, id: EventId) -> AwaitedStart {
         let started = Arc::new(OnceLock::new());
-        self.queue.lock().awaited.push((id.clone(), Arc::clone(&started)));
+        self.queue.lock().rare().awaited.push((id.clone(), Arc::clone(&started)));
         AwaitedStart { lane: Arc::clone(self), id, started }
     }
 
@@ -234,8 +239,8 @@ impl Lane {
 
     /// Events that wait for their handler, in the buffer or for their turn.
     pub(crate) fn waiting(&self) -> usize {
-        let taken = self.taken.load(Ordering::Relaxed).saturating_sub(self.running());
-        self.queue.lock().jobs.len() + taken
+        let taken = self.taken.load(Ordering::Relaxed) as usize;
+        self.queue.lock().jobs.len() + taken.saturating_sub(self.running())
     }
 
     /// One of the events that were taken out is worked on, from now on.
@@ -250,8 +255,10 @@ impl Lane {
 
     /// Whether the buffer is nine tenths full, or overflowed in the last ten seconds.
     pub(crate) fn is_slow(&self) -> bool {
-        let full = self.queue.lock().jobs.len() * 10 >= self.capacity * 9 && self.capacity > 9;
-        full || self.last_report.lock().is_some_and(|last| last.elapsed() < Duration::from_secs(10))
+        let queue = self.queue.lock();
+        let full = queue.jobs.len() * 10 >= self.capacity * 9 && self.capacity > 9;
+        let last = queue.rare.as_ref().and_then(|rare| rare.last_report);
+        full || last.is_some_and(|last| last.elapsed() < Duration::from_secs(10))
     }
 
     /// Events dropped since the beginning because the buffer was full.
@@ -261,7 +268,7 @@ impl Lane {
 
     /// Handlers at work.
     pub(crate) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
+        self.running.load(Ordering::Relaxed) as usize
     }
 
     /// Counts a handler as running until the guard is dropped.
@@ -274,16 +281,26 @@ impl Lane {
 impl Queue {
     /// The first job whose key nobody works on.
     fn take(&mut self) -> Option<Job> {
-        let free = |job: &Job| job.key.is_none_or(|key| !self.busy.contains(&key));
-        let at = self.jobs.iter().position(free)?;
+        let at = match &self.rare {
+            Some(rare) => {
+                self.jobs.iter().position(|job| job.key.is_none_or(|key| !rare.busy.contains(&key)))?
+            }
+            None => 0,
+        };
         let job = self.jobs.remove(at)?;
-        self.busy.extend(job.key);
-        if !self.awaited.is_empty() {
-            for (_, started) in self.awaited.iter().filter(|(id, _)| job.event.id() == Some(id)) {
+        if let Some(key) = job.key {
+            self.rare().busy.push(key);
+        }
+        for (id, started) in self.rare.iter().flat_map(|rare| &rare.awaited) {
+            if job.event.id() == Some(id) {
                 let _ = started.set(Instant::now());
             }
         }
         Some(job)
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 }
 
@@ -307,7 +324,8 @@ impl AwaitedStart {
 
 impl Drop for AwaitedStart {
     fn drop(&mut self) {
-        self.lane.queue.lock().awaited.retain(|(_, started)| !Arc::ptr_eq(started, &self.started));
+        let mut queue = self.lane.queue.lock();
+        queue.rare().awaited.retain(|(_, started)| !Arc::ptr_eq(started, &self.started));
     }
 }
 
@@ -329,7 +347,7 @@ impl Drop for HeldKey {
     fn drop(&mut self) {
         let waker = {
             let mut queue = self.lane.queue.lock();
-            queue.busy.retain(|busy| *busy != self.key);
+            queue.rare().busy.retain(|busy| *busy != self.key);
             queue.consumer.take()
         };
         if let Some(waker) = waker {

@@ -8,9 +8,41 @@ use serde_json::Number;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NumberLiteral {
     float: f64,
-    /// Without point and exponent: the exact value, or the nearest end of the range, which no event's integer
-    /// reaches.
-    integer: Option<i128>,
+    integer: Integer,
+}
+
+/// The exact value of a literal without point and exponent, as small as the integers that an event can have.
+#[derive(Clone, Copy, Debug)]
+enum Integer {
+    /// The literal has a point or an exponent.
+    No,
+    Signed(i64),
+    Unsigned(u64),
+    /// Beyond what an event can have.
+    Below,
+    Above,
+}
+
+impl Integer {
+    fn of(value: i128) -> Self {
+        match (i64::try_from(value), u64::try_from(value)) {
+            (Ok(value), _) => Self::Signed(value),
+            (_, Ok(value)) => Self::Unsigned(value),
+            _ if value < 0 => Self::Below,
+            _ => Self::Above,
+        }
+    }
+
+    /// The value, or the end of the range, which no event's integer reaches.
+    fn value(self) -> Option<i128> {
+        match self {
+            Self::No => None,
+            Self::Signed(value) => Some(value.into()),
+            Self::Unsigned(value) => Some(value.into()),
+            Self::Below => Some(i128::MIN),
+            Self::Above => Some(i128::MAX),
+        }
+    }
 }
 
 /// The number that a condition's value denotes, or `None` where it is only text: another form, or an overflow.
@@ -43,12 +75,14 @@ pub(crate) fn numeric_literal(text: &str) -> Option<NumberLiteral> {
     };
 
     let float: f64 = text.parse().ok().filter(|float: &f64| float.is_finite())?;
-    let integer = (fraction.is_none() && !exponent).then(|| {
+    let integer = if fraction.is_none() && !exponent {
         let magnitude = whole
             .bytes()
             .fold(0_i128, |sum, digit| sum.saturating_mul(10).saturating_add(i128::from(digit - b'0')));
-        if negative { -magnitude } else { magnitude }
-    });
+        Integer::of(if negative { -magnitude } else { magnitude })
+    } else {
+        Integer::No
+    };
     Some(NumberLiteral { float, integer })
 }
 
@@ -62,7 +96,7 @@ impl NumberLiteral {
     /// How the event's number stands to this literal: two integers exactly, anything else as `f64`; `None` for a
     /// number that `f64` cannot hold.
     pub(super) fn order(&self, number: &Number) -> Option<Ordering> {
-        if let Some(literal) = self.integer {
+        if let Some(literal) = self.integer.value() {
             let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
             if let Some(integer) = integer {
                 return Some(integer.cmp(&literal));

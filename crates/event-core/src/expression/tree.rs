@@ -24,7 +24,6 @@ pub enum Node {
 /// A comparison of one field with one literal.
 #[derive(Clone)]
 pub struct Condition {
-    field: Box<str>,
     segments: Box<[Box<str>]>,
     operator: Operator,
     value: Box<str>,
@@ -69,7 +68,6 @@ impl Condition {
             None
         };
         Self {
-            field: field.into(),
             segments: field.split('.').map(Into::into).collect(),
             operator,
             value: value.into(),
@@ -79,8 +77,8 @@ impl Condition {
     }
 
     /// The field as written, such as `source.user.username`.
-    pub fn field(&self) -> &str {
-        &self.field
+    pub fn field(&self) -> String {
+        self.segments.join(".")
     }
 
     /// The field split at its dots, as [`Subject::lookup`](super::Subject::lookup) takes it; a segment may be empty.
@@ -112,6 +110,11 @@ impl Condition {
         self.boolean
     }
 
+    fn field_len(&self) -> usize {
+        let letters: usize = self.segments.iter().map(|segment| segment.len()).sum();
+        letters + self.segments.len() - 1
+    }
+
     /// The quote that the value needs when written.
     fn quote(&self) -> Option<char> {
         let bare = !self.value.is_empty() && self.value.bytes().all(is_bare);
@@ -122,7 +125,7 @@ impl Condition {
 
 impl PartialEq for Condition {
     fn eq(&self, other: &Self) -> bool {
-        self.operator == other.operator && self.field == other.field && self.value == other.value
+        self.operator == other.operator && self.segments == other.segments && self.value == other.value
     }
 }
 
@@ -130,7 +133,7 @@ impl Eq for Condition {}
 
 impl std::hash::Hash for Condition {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (self.operator, &self.field, &self.value).hash(state);
+        (self.operator, &self.segments, &self.value).hash(state);
     }
 }
 
@@ -143,9 +146,13 @@ impl fmt::Debug for Condition {
 /// The condition as expression text, with quotes where needed.
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, segment) in self.segments.iter().enumerate() {
+            f.write_str(if place == 0 { "" } else { "." })?;
+            f.write_str(segment)?;
+        }
         match self.quote() {
-            None => write!(f, "{}{}{}", self.field, self.operator, self.value),
-            Some(quote) => write!(f, "{}{}{quote}{}{quote}", self.field, self.operator, self.value),
+            None => write!(f, "{}{}", self.operator, self.value),
+            Some(quote) => write!(f, "{}{quote}{}{quote}", self.operator, self.value),
         }
     }
 }
@@ -223,7 +230,7 @@ impl Size {
             Node::Condition(condition) => {
                 let quotes = if condition.quote().is_some() { 2 } else { 0 };
                 let operator = condition.operator.as_str().len();
-                Self { length: condition.field.len() + operator + condition.value.len() + quotes, depth: 0 }
+                Self { length: condition.field_len() + operator + condition.value.len() + quotes, depth: 0 }
             }
             Node::Not(inner) => Self::of(inner).negated(inner),
             Node::All(members) => Self::of_group(Group::All, members),
@@ -363,8 +370,9 @@ impl Writer<'_, '_> {
 impl Node {
     pub(super) fn write_canonical(&self, out: &mut String) {
         let (name, members) = match self {
-            Self::Condition(Condition { field, operator, value, .. }) => {
-                for part in ["<Condition ", field, operator.as_str(), value, ">"] {
+            Self::Condition(condition) => {
+                let (field, operator, value) = (condition.field(), condition.operator, condition.value());
+                for part in ["<Condition ", &field, operator.as_str(), value, ">"] {
                     out.push_str(part);
                 }
                 return;

@@ -102,7 +102,7 @@ impl Default for Shared {
 /// The subscriptions that the link is to have.
 #[derive(Default)]
 struct Book {
-    specs: HashMap<SubscriptionId, Booked>,
+    specs: HashMap<SubscriptionId, Box<Booked>>,
     /// Those that the present connection has not been asked for yet, in order.
     pending: VecDeque<SubscriptionId>,
     next: u64,
@@ -117,7 +117,7 @@ struct Booked {
 impl Book {
     fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>) {
         let id = spec.id.clone();
-        let booked = Booked { spec, sequence: self.next, waiter: Some(waiter) };
+        let booked = Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter) });
         self.next += 1;
         self.specs.insert(id.clone(), booked);
         self.pending.push_back(id);

@@ -335,7 +335,7 @@ fn a_condition_tells_its_parts() {
     let Node::Condition(condition) = expression.node() else { panic!("{expression:?}") };
     let segments: Vec<&str> = condition.segments().iter().map(|segment| &**segment).collect();
     assert_eq!(
-        (condition.field(), segments.as_slice()),
+        (condition.field().as_str(), segments.as_slice()),
         ("source..user.", ["source", "", "user", ""].as_slice())
     );
     assert_eq!((condition.operator(), condition.value()), (Operator::Eq, "it*"));

@@ -239,9 +239,9 @@ impl Target {
 /// The one subscriber id that an expression over metadata can match, if it implies one.
 fn named_id(node: &Node) -> Option<SubscriptionId> {
     match node {
-        Node::Condition(condition) if condition.field() == "id" => match condition.pattern()? {
-            Pattern::Exact(id) => Some(id.into()),
-            Pattern::Prefix(_) => None,
+        Node::Condition(condition) => match (condition.segments(), condition.pattern()?) {
+            ([field], Pattern::Exact(id)) if &**field == "id" => Some(id.into()),
+            _ => None,
         },
         Node::All(parts) => parts.iter().find_map(named_id),
         _ => None,
