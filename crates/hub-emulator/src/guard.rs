@@ -71,7 +71,13 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
 }
 
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+    json_text(status, body.to_string())
+}
+
+/// The same with JSON that is text already.
+pub(crate) fn json_text(status: StatusCode, mut text: String) -> Response {
+    text.push('\n');
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The answer of an admin route that cannot use what it was given.

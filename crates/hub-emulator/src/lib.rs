@@ -66,6 +66,8 @@ pub mod ftrack;
 mod guard;
 pub mod imodelhub;
 mod in_memory;
+#[cfg(feature = "inspector")]
+pub mod inspector;
 mod misbehaving;
 mod net;
 mod origin;

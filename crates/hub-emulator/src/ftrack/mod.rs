@@ -18,6 +18,8 @@ mod repeats;
 mod router;
 mod server;
 mod users;
+#[cfg(feature = "inspector")]
+mod watch;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,6 +35,10 @@ pub use faults::{Action, After, Fault, Faults, Malformed, Stage};
 pub(crate) use hub::Hub;
 pub(crate) use server::Server;
 pub(crate) use users::Users;
+#[cfg(feature = "inspector")]
+pub(crate) use users::same_bytes;
+#[cfg(feature = "inspector")]
+pub(crate) use watch::{Became, Seen, Watch};
 
 /// Every setting, checked.
 #[derive(Clone, Debug)]

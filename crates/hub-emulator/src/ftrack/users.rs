@@ -26,7 +26,7 @@ impl Users {
 }
 
 /// Compares without stopping at the first difference: the time depends on the lengths only.
-fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y));
     a.len() == b.len() && std::hint::black_box(differing) == 0
 }

@@ -262,6 +262,19 @@ impl Bus {
         all.into_iter().map(Subscription::info).collect()
     }
 
+    /// The oldest subscriptions with the oldest messages of their queues, and how many more there are.
+    #[cfg(feature = "inspector")]
+    pub(super) fn view(&self, most: usize, messages: usize) -> (Vec<super::QueueView>, usize) {
+        let mut all: Vec<&Subscription> = self.subscriptions.values().collect();
+        all.sort_by_key(|subscription| subscription.number);
+        let left_out = all.len().saturating_sub(most);
+        let view = |subscription: &Subscription| {
+            let (messages, more) = subscription.queue.view(messages);
+            super::QueueView { subscription: subscription.info(), messages, more }
+        };
+        (all.into_iter().take(most).map(view).collect(), left_out)
+    }
+
     fn get(&mut self, topic: &Topic, id: &str, now: Duration) -> Result<&mut Subscription, Gone> {
         let key = id.to_ascii_lowercase();
         let subscription = self.subscriptions.get(&key).filter(|known| known.topic == *topic).ok_or(Gone)?;

@@ -103,6 +103,13 @@ impl Hub {
         }
     }
 
+    /// The queues with their oldest messages, and how many more queues there are.
+    #[cfg(feature = "inspector")]
+    pub(crate) fn queues(&self, most: usize, messages: usize) -> (Vec<super::QueueView>, usize) {
+        self.tick();
+        self.inner.lock().service.bus.view(most, messages)
+    }
+
     /// Resolves when the predicate holds.
     pub(crate) async fn wait_for(&self, mut predicate: impl FnMut(&State) -> bool) -> State {
         loop {

@@ -31,6 +31,8 @@ mod spoil;
 mod state;
 mod tokens;
 mod topic;
+#[cfg(feature = "inspector")]
+mod view;
 mod wsg;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -44,6 +46,8 @@ pub(crate) use hub::Hub;
 pub(crate) use server::Server;
 pub(crate) use spoil::NoAnswer;
 pub(crate) use topic::Topic;
+#[cfg(feature = "inspector")]
+pub(crate) use view::{MessageView, QueueView};
 
 use crate::origin::Policy;
 

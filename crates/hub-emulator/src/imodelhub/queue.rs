@@ -106,6 +106,28 @@ impl Queue {
         self.locked.len()
     }
 
+    /// The oldest messages, locked or not, and how many more there are.
+    #[cfg(feature = "inspector")]
+    pub(super) fn view(&self, most: usize) -> (Vec<super::MessageView>, usize) {
+        let ready = self.ready.iter().map(|(sequence, message)| (*sequence, message, None));
+        let locked =
+            self.locked.iter().map(|(sequence, (message, lock))| (*sequence, message, Some(lock.until)));
+        let mut all: Vec<_> = ready.take(most).chain(locked.take(most)).collect();
+        all.sort_by_key(|(sequence, ..)| *sequence);
+        all.truncate(most);
+        let left_out = self.ready.len() + self.locked.len() - all.len();
+        let view = |(sequence, message, until): (u64, &Message, Option<Duration>)| super::MessageView {
+            sequence,
+            event_type: message.event.name.to_string(),
+            message_id: message.event.message_id.to_string(),
+            deliveries: message.count,
+            size: message.event.body.len(),
+            enqueued: message.event.enqueued,
+            locked_until: until,
+        };
+        (all.into_iter().map(view).collect(), left_out)
+    }
+
     /// When the next lock ends.
     pub(super) fn next_end(&self) -> Option<Duration> {
         self.ends.first().map(|(until, _)| *until)

@@ -13,6 +13,8 @@ mod faults;
 mod handshake;
 mod imodelhub;
 mod in_memory;
+#[cfg(feature = "inspector")]
+mod inspector;
 mod lifecycle;
 mod packets;
 mod pages;

@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) acks_asked: u64,
     pub(super) events_numbered: u64,
     pub(super) witness: Option<Witness>,
+    #[cfg(feature = "inspector")]
+    pub(super) watchers: crate::ftrack::watch::Watchers,
 }
 
 /// A session id that was given out and not used yet.
@@ -65,6 +67,14 @@ impl Inner {
         if let (Some(Witness(witness)), Outcome::Routed { to, .. }) = (&self.witness, &outcome) {
             witness(event, to.len());
         }
+        #[cfg(feature = "inspector")]
+        self.watchers.show(&crate::ftrack::Seen {
+            event,
+            from,
+            user: from.and_then(|from| self.links.get(&from)).map(Link::user),
+            became: (&outcome).into(),
+            at: now,
+        });
         let stats = &mut self.stats;
         stats.events_received += 1;
         match &outcome {

@@ -66,6 +66,8 @@ impl Hub {
             acks_asked: 0,
             events_numbered: 0,
             witness: config.witness.clone(),
+            #[cfg(feature = "inspector")]
+            watchers: super::watch::Watchers::default(),
         };
         Arc::new(Self { config, inner: Mutex::new(inner), changed: Notify::new(), clock })
     }
@@ -138,6 +140,12 @@ impl Hub {
             }
             Ok(published)
         })
+    }
+
+    /// Shows every event to this one from now on, until it is gone.
+    #[cfg(feature = "inspector")]
+    pub(crate) fn watch(&self, watcher: std::sync::Weak<dyn super::Watch>) {
+        self.inner.lock().watchers.add(watcher);
     }
 
     /// Puts every client out with `0::`.
