@@ -6,4 +6,5 @@ mod broken;
 mod following;
 mod imodel;
 mod scripts;
+mod serve;
 mod support;

@@ -17,6 +17,10 @@ pub(crate) struct Served {
     folder: tempfile::TempDir,
     pub(crate) ftrack: String,
     pub(crate) imodelhub: String,
+    /// The page.
+    pub(crate) inspector: String,
+    /// The lines that it wrote.
+    pub(crate) told: Vec<String>,
 }
 
 impl Served {
@@ -24,12 +28,18 @@ impl Served {
         let folder = tempfile::tempdir().unwrap();
         let ready = folder.path().join("ready");
         let mut command = Command::new(hubctl());
-        command.args(["serve", "--ftrack", "127.0.0.1:0", "--imodelhub", "127.0.0.1:0", "--ready-file"]);
-        command.arg(&ready).args(more).stdout(Stdio::piped());
+        command.args(["serve", "--ftrack", "127.0.0.1:0", "--imodelhub", "127.0.0.1:0"]);
+        if !more.contains(&"--inspector") {
+            command.args(["--inspector", "127.0.0.1:0"]);
+        }
+        command.arg("--ready-file").arg(&ready).args(more).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // It says so when it serves; the file is complete before the last line is read to its end.
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        while lines.next().unwrap().unwrap().find("IMODELHUB_URL").is_none() {}
+        let mut told = Vec::new();
+        while !told.last().is_some_and(|line: &String| line.contains("IMODELHUB_URL")) {
+            told.push(lines.next().unwrap().unwrap());
+        }
         let urls = loop {
             match std::fs::read_to_string(&ready) {
                 Ok(text) => break serde_json::from_str::<Value>(&text).unwrap(),
@@ -37,7 +47,8 @@ impl Served {
             }
         };
         let url = |name: &str| urls[name].as_str().unwrap().to_owned();
-        Self { child, folder, ftrack: url("ftrack"), imodelhub: url("imodelhub") }
+        let (ftrack, imodelhub, inspector) = (url("ftrack"), url("imodelhub"), url("inspector"));
+        Self { child, folder, ftrack, imodelhub, inspector, told }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -72,13 +83,24 @@ impl Served {
 
     /// The state of the emulator, asked by HTTP.
     pub(crate) fn state(&self) -> Value {
-        let address = self.ftrack.strip_prefix("http://").unwrap();
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        let request = format!("GET /admin/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        let (status, body) = http(&self.ftrack, "GET /admin/state", "", "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// What the inspector says.
+    pub(crate) fn inspect(&self, path: &str) -> Value {
+        let (status, body) = http(&self.inspector, &format!("GET {path}"), "", "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Ends it as Ctrl-C does; gives its exit code.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&mut self) -> Option<i32> {
+        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        self.child.wait().unwrap().code()
     }
 
     /// Waits until so many subscriptions are there.
@@ -93,6 +115,44 @@ impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// One request: status and body. Headers are lines with their ends.
+pub(crate) fn http(url: &str, request: &str, headers: &str, body: &str) -> (u16, String) {
+    let address = url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{request} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (
+        status,
+        if head.to_lowercase().contains("transfer-encoding: chunked") {
+            unchunked(body)
+        } else {
+            body.to_owned()
+        },
+    )
+}
+
+/// A body without the lengths of its chunks.
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    loop {
+        let (length, rest) = body.split_once("\r\n").unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return whole;
+        }
+        whole.push_str(&rest[..length]);
+        body = &rest[length + 2..];
     }
 }
 
