@@ -1,7 +1,7 @@
 //! Commands with arguments of their own, which go to the program that does the work: `cargo xtask interop --defects`.
 
 use crate::runner::{Context, Outcome};
-use crate::steps::{STEPS, faults, instructions, interop};
+use crate::steps::{STEPS, browser, faults, instructions, interop};
 use crate::{bench, fuzz, soak};
 
 /// One command.
@@ -17,6 +17,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "interop",
         about: "the step of this name, with its options: --require, --only TEXT, --defects, --burst N, --differential N",
         run: interop::play,
+    },
+    Tool {
+        name: "browser",
+        about: "the step of this name, with its options: --screenshots (into docs/images), --load SECONDS, --rate EVENTS, \
+                --require",
+        run: browser::play,
     },
     Tool {
         name: "faults",

@@ -1,6 +1,7 @@
 //! The table of steps. A new step is one module here and one entry in [`STEPS`].
 
 mod advisories;
+pub(crate) mod browser;
 mod clippy;
 mod doc;
 mod examples;
@@ -45,6 +46,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "interop",
         about: "official clients, a server we did not write and recorded sessions as judges",
         run: interop::run,
+    },
+    Step {
+        name: "browser",
+        about: "the inspector's page in Chromium: what it shows, what it keeps out (needs chromium and chromedriver)",
+        run: browser::run,
     },
     Step {
         name: "faults",

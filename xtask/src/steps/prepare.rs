@@ -29,6 +29,15 @@ pub(super) fn run(context: &Context) -> Outcome {
             missing.push(format!("native-tls will not be checked: {reason}"));
         }
     }
+    for (program, package) in [("chromium", "chromium"), ("chromedriver", "chromium-driver")] {
+        if !succeeds(context.command(program).arg("--version")) {
+            if install_packages(context, &[package]) && succeeds(context.command(program).arg("--version")) {
+                installed.push(program);
+            } else {
+                missing.push(format!("{program} (on Debian: apt-get install {package})"));
+            }
+        }
+    }
     // Without a linker this program would not be here; a C compiler by the usual name is another matter.
     if !has_c_compiler(context) {
         install_packages(context, &["gcc", "libc6-dev"]);
