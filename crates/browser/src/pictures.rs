@@ -25,6 +25,7 @@ const EVENTS: usize = 64;
 pub(crate) async fn take(browser: &Browser, folder: &Path) -> Result<(), Failure> {
     tokio::fs::create_dir_all(folder).await?;
     let clock = Arc::new(AtomicU64::new(MORNING));
+    let thinking = Arc::clone(&clock);
     let stage = Stage::at(&clock).await?;
     let jane = stage.client("jane.doe").await?;
     let farm = stage.client("render-farm").await?;
@@ -35,7 +36,11 @@ pub(crate) async fn take(browser: &Browser, folder: &Path) -> Result<(), Failure
         farm.event_hub().subscribe("topic=studio.render.* and data.frame>=1001").stream().await?,
         farm.event_hub()
             .subscribe("topic=studio.queue and data.frames>0")
-            .handle(async |event: Event| Json(json!({"queued": true, "shot": event.data_value()["shot"]})))
+            .handle(move |event: Event| {
+                let reply = Json(json!({"queued": true, "shot": event.data_value()["shot"]}));
+                thinking.fetch_add(4, Ordering::Relaxed);
+                async move { reply }
+            })
             .await?,
     );
     queues(&stage).await?;
@@ -46,7 +51,7 @@ pub(crate) async fn take(browser: &Browser, folder: &Path) -> Result<(), Failure
     for n in 0..EVENTS {
         clock.fetch_add(37 + (n as u64 * 7919) % 613, Ordering::Relaxed);
         stage.publish(&actors::event(n))?;
-        if n % 16 == 9 || n == EVENTS - 7 {
+        if n % 16 == 9 || n == EVENTS - 3 {
             let question = Event::new("studio.queue", &json!({"shot": "sh020", "frames": 96 + n}))?;
             jane.event_hub().publish_and_wait_for_reply(question).timeout(Duration::from_secs(5)).await?;
         }
@@ -56,12 +61,18 @@ pub(crate) async fn take(browser: &Browser, folder: &Path) -> Result<(), Failure
         let there = format!("document.querySelector('{place}').textContent.split(' ')[0] === '{all}'");
         browser.until("all events", &there).await?;
     }
-    let queue = "[...document.querySelectorAll('.row')].find((row) => \
-                 row.querySelector('.topic').textContent === 'studio.queue').click()";
+    browser.fill("#filter", "source.user.username!=pipeline").await?;
+    browser.until("the filter", "document.querySelector('#download').search.includes('pipeline')").await?;
+    let rows = "document.querySelectorAll('.row:not([hidden])').length > 20";
+    browser.until("the rows", rows).await?;
+    let queue = "[...document.querySelectorAll('.row:not([hidden])')]\
+                 .sort((a, b) => b.dataset.sequence - a.dataset.sequence)\
+                 .find((row) => row.querySelector('.topic').textContent === 'studio.queue').click()";
     browser.run(queue, vec![]).await?;
     browser.until("the event", "document.querySelector('#detail-json').textContent !== ''").await?;
     browser.until("the queues", "document.querySelector('#figure-queued').textContent === '3'").await?;
     browser.until("the threads", "document.querySelector('#count-threads').textContent === '5'").await?;
+    browser.run("document.activeElement.blur()", vec![]).await?;
     save(browser, &folder.join("inspector-wide.png")).await?;
     browser.click("#detail-close").await?;
     browser.look(400, 800, 1.0, true).await?;

@@ -59,7 +59,7 @@ pub(super) async fn shown(browser: &Browser) -> Result<(), Failure> {
         ("threads", "studio.ask"),
         ("threads", "{\"seen\":true}"),
         ("queues", "0a1b2c3d-1111-2222-3333-444455556666"),
-        ("queues", "locked to"),
+        ("queues", "until "),
         ("queues", "×1"),
     ] {
         browser.click(&format!("#tab-{tab}")).await?;

@@ -73,3 +73,35 @@ export async function ask(path, change) {
   }
   return text;
 }
+
+/** The cards of a panel. One is made again only when what it shows is another: clicks and selections survive. */
+export class Cards {
+  constructor(place) {
+    this.place = place;
+    this.made = new Map(); // key -> {text, node}
+  }
+
+  /** Shows `[key, value, make]` in this order, where `make(value)` gives an element. */
+  show(items) {
+    const { place } = this;
+    const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+    const made = new Map();
+    for (const [key, value, make] of items) {
+      const text = JSON.stringify(value);
+      const before = this.made.get(key);
+      made.set(key, before?.text === text ? before : { text, node: make(value) });
+    }
+    this.made = made;
+    const nodes = [...made.values()].map((card) => card.node);
+    const wanted = new Set(nodes);
+    for (const node of [...place.childNodes]) if (!wanted.has(node)) node.remove();
+    let at = place.firstChild;
+    for (const node of nodes) {
+      if (at === node) at = at.nextSibling;
+      else place.insertBefore(node, at);
+    }
+    if (focused !== undefined && !place.contains(document.activeElement)) {
+      place.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    }
+  }
+}

@@ -1,6 +1,6 @@
 // The fault dials of both services.
 
-import { ask, byId, element, many, number, say } from "./dom.js";
+import { Cards, ask, byId, element, many, number, say } from "./dom.js";
 
 /** Things that go wrong often, with their JSON. */
 const PRESETS = {
@@ -28,6 +28,7 @@ export class Faults {
   constructor() {
     this.form = byId("fault-form");
     this.result = byId("fault-result");
+    this.cards = new Cards(byId("faults-in-force"));
     this.state = null;
     this.readOnly = false;
     const { elements } = this.form;
@@ -120,8 +121,11 @@ export class Faults {
     const waiting = state.ftrack.waiting.length + state.imodelhub.waiting.length + state.defects.on.length;
     say(byId("count-faults"), waiting > 0 ? number(waiting) : "");
     this.setChance();
-    byId("faults-in-force").replaceChildren(
-      this.dial("ftrack", state.ftrack), this.dial("iModelHub", state.imodelhub), this.defects(state.defects));
+    this.cards.show([
+      ["ftrack", state.ftrack, (dial) => this.dial("ftrack", dial)],
+      ["imodelhub", state.imodelhub, (dial) => this.dial("iModelHub", dial)],
+      ["flaws", { ...state.defects, readOnly: this.readOnly }, (defects) => this.defects(defects)],
+    ]);
   }
 
   dial(name, { waiting, fired, chance }) {
@@ -138,7 +142,7 @@ export class Faults {
     return element("details.card", { open: on.length > 0 || byId("faults-in-force").querySelector("details")?.open === true },
       element("summary", {}, `lasting flaws${on.length > 0 ? `: ${on.length} on` : ""}`),
       element("div.flaws", {}, ...known.map((name) => element("label", {}, element("input", {
-        type: "checkbox", checked: on.includes(name), disabled: this.readOnly,
+        type: "checkbox", "data-key": name, checked: on.includes(name), disabled: this.readOnly,
         onchange: (event) => this.turn({ do: "defect", name, on: event.target.checked }, () => `${name} is switched`),
       }), ` ${name}`))));
   }

@@ -1,72 +1,82 @@
 // Connections, threads and queues.
 
-import { byId, element, many, number, say, size, span, time } from "./dom.js";
+import { Cards, byId, element, many, number, say, size, span, time } from "./dom.js";
 
-/** Puts new content into a panel; what had the focus or was open keeps it. */
-function fill(panel, ...content) {
-  const focused = panel.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  panel.replaceChildren(...content.filter(Boolean));
-  if (focused) panel.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-}
+const cards = {
+  connections: new Cards(byId("panel-connections")),
+  threads: new Cards(byId("panel-threads")),
+  queues: new Cards(byId("panel-queues")),
+};
 
-const nothing = (text) => element("p.empty", {}, text);
+const nothing = (text) => ["nothing", text, () => element("p.empty", {}, text)];
 const leftOut = (count, what) => (count > 0 ? element("p.left-out", {}, `and ${many(count, what)} not shown`) : null);
+/** The last line of a panel that could not show all. */
+const rest = (count, what) => (count > 0 ? [["rest", count, () => leftOut(count, what)]] : []);
 
 export function connections({ connections: all, leftOut: more }) {
   say(byId("count-connections"), number(all.length + more));
   say(byId("figure-connections"), number(all.length + more));
-  const cards = all.map((connection) => element("article.card", {},
-    element("h3", {},
-      element("span.id", {}, `#${connection.id}`), element("span.name", {}, connection.user),
-      element("span.note", {}, connection.queuedBytes > 0 ? `${size(connection.queuedBytes)} waiting` : "")),
-    connection.subscriptions.length === 0 ? element("p.note", {}, "no subscription") : element("ul", {},
-      ...connection.subscriptions.map((subscription) => element("li", { title: `subscriber ${subscription.id}` },
-        element("code", {}, subscription.expression)))),
-    leftOut(connection.leftOut, "subscription")));
-  fill(byId("panel-connections"), ...cards, all.length === 0 ? nothing("Nobody is connected.") : null,
-    leftOut(more, "connection"));
+  const shown = all.map((each) => [each.id, each, connection]);
+  cards.connections.show([...shown, ...(shown.length === 0 ? [nothing("Nobody is connected.")] : []),
+    ...rest(more, "connection")]);
+}
+
+function connection({ id, user, queuedBytes, subscriptions, leftOut: more }) {
+  const subscribed = subscriptions.map((subscription) => element("li", { title: `subscriber ${subscription.id}` },
+    element("code", {}, subscription.expression)));
+  return element("article.card", {},
+    element("h3", {}, element("span.id", {}, `#${id}`), element("span.name", {}, user),
+      queuedBytes > 0 ? element("span.note", {}, `${size(queuedBytes)} waiting`) : null),
+    subscribed.length === 0 ? element("p.note", {}, "no subscription") : element("ul", {}, ...subscribed),
+    leftOut(more, "subscription"));
 }
 
 export function threads({ threads: all, leftOut: more, leftView }, open) {
   say(byId("count-threads"), number(all.length + more));
-  const link = (sequence, text) => (sequence === null || sequence === undefined
-    ? element("span.when", {}, text)
-    : element("button.link", { type: "button", "data-key": `t${sequence}`, onclick: () => open(sequence) }, text));
-  const cards = all.map((thread) => element("article.card", {},
-    element("h3", {},
-      link(thread.sequence, thread.at === null ? "earlier" : time(thread.at)),
-      element("span.name", {}, thread.topic ?? "out of view"), element("span.note", {}, thread.user ?? "")),
-    thread.summary ? element("p.what", {}, thread.summary) : null,
-    element("ol", {}, ...thread.replies.map((reply) => element("li", {},
+  const shown = all.map((each) => [each.id, each, (value) => thread(value, open)]);
+  cards.threads.show([...shown, ...(shown.length === 0 ? [nothing("No event was answered yet.")] : []),
+    ...rest(more + leftView, "older thread")]);
+}
+
+function thread({ id, sequence, at, topic, user, summary, replies, more }, open) {
+  const link = (number, text) => (number === null ? element("span.when", {}, text)
+    : element("button.link", { type: "button", "data-key": `${id} ${number}`, onclick: () => open(number) }, text));
+  return element("article.card", {},
+    element("h3", {}, link(sequence, at === null ? "earlier" : time(at)),
+      element("span.name", {}, topic ?? "out of view"), element("span.note", {}, user ?? "")),
+    summary ? element("p.what", {}, summary) : null,
+    element("ol", {}, ...replies.map((reply) => element("li", {},
       link(reply.sequence, reply.after === null ? time(reply.at) : `+${span(reply.after)}`),
-      element("span.user", {}, reply.user ?? "—"), element("span.what", {}, reply.summary)))),
-    leftOut(thread.more, "further answer")));
-  fill(byId("panel-threads"), ...cards, all.length === 0 ? nothing("No event was answered yet.") : null,
-    leftOut(more + leftView, "older thread"));
+      element("span.user", {}, reply.user ?? "—"), element("span.what", { title: reply.summary }, reply.summary)))),
+    leftOut(more, "further answer"));
 }
 
 export function queues({ queues: all, leftOut: more }) {
   say(byId("count-queues"), number(all.length + more));
-  say(byId("figure-queued"), number(all.reduce((sum, queue) => sum + queue.queued + queue.locked, 0)));
-  const cards = all.map((queue) => element("article.card", {},
-    element("h3", {}, element("span.name", {}, queue.iModelId ?? "all iModels")),
-    element("p.note", {}, `subscription ${queue.id}`),
-    element("p.types", {}, ...queue.eventTypes.map((type) => element("code", {}, type))),
-    element("dl.figures", {}, ...[["queued", queue.queued], ["locked", queue.locked], ["delivered", queue.delivered],
-      ["polls", queue.waiting]].map(([name, value]) =>
-      element("div", {}, element("dt", {}, name), element("dd", {}, number(value))))),
-    queue.messages.length === 0 ? null : element("ol.messages", {}, ...queue.messages.map(message)),
-    leftOut(queue.leftOut, "message")));
-  fill(byId("panel-queues"), ...cards,
-    all.length === 0 ? nothing("No subscription. hubctl imodel subscribe makes one.") : null, leftOut(more, "queue"));
-  const imodels = new Set(all.map((queue) => queue.iModelId).filter(Boolean));
+  say(byId("figure-queued"), number(all.reduce((sum, each) => sum + each.queued + each.locked, 0)));
+  const shown = all.map((each) => [each.id, each, queue]);
+  const none = "No subscription. hubctl imodel subscribe makes one.";
+  cards.queues.show([...shown, ...(shown.length === 0 ? [nothing(none)] : []), ...rest(more, "queue")]);
+  const imodels = new Set(all.map((each) => each.iModelId).filter(Boolean));
   byId("imodels").replaceChildren(...[...imodels].map((value) => element("option", { value })));
 }
 
-function message(each) {
-  const locked = each.lockedUntil !== null;
-  return element(locked ? "li.locked" : "li", { title: `message ${each.messageId}, ${size(each.size)}` },
-    element("span.id", {}, `${each.sequence}`), element("span.name", {}, each.type),
-    element("span.note", {}, each.deliveries === 0 ? "new" : `×${each.deliveries}`),
-    element("span.lock", {}, locked ? `locked to ${time(each.lockedUntil).slice(0, 8)}` : ""));
+function queue({ id, iModelId, eventTypes, queued, locked, delivered, waiting, messages, leftOut: more }) {
+  const figures = [["queued", queued], ["locked", locked], ["delivered", delivered], ["polls", waiting]];
+  return element("article.card", {},
+    element("h3", {}, element("span.name", {}, iModelId ?? "all iModels")),
+    element("p.note", {}, `subscription ${id}`),
+    element("p.types", {}, ...eventTypes.map((type) => element("code", {}, type))),
+    element("dl.figures", {}, ...figures.map(([name, value]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, number(value))))),
+    messages.length === 0 ? null : element("ol.messages", {}, ...messages.map(message)),
+    leftOut(more, "message"));
+}
+
+function message({ sequence, type, messageId, deliveries, size: bytes, lockedUntil }) {
+  const locked = lockedUntil !== null;
+  return element(locked ? "li.locked" : "li", { title: `message ${messageId}, ${size(bytes)}` },
+    element("span.id", {}, String(sequence)), element("span.name", {}, type),
+    element("span.note", { title: `delivered ${many(deliveries, "time")}` }, `×${deliveries}`),
+    element("span.lock", { title: locked ? "locked" : "" }, locked ? `until ${time(lockedUntil).slice(0, 8)}` : ""));
 }
