@@ -3,7 +3,7 @@
 use super::{leave, live, open, same, topics};
 use crate::Failure;
 use crate::driver::Browser;
-use crate::stage::Stage;
+use crate::stage::{Stage, within};
 
 pub(super) async fn appear(browser: &Browser) -> Result<(), Failure> {
     let stage = Stage::new().await?;
@@ -111,21 +111,31 @@ pub(super) async fn paused(browser: &Browser) -> Result<(), Failure> {
 }
 
 pub(super) async fn sampled(browser: &Browser) -> Result<(), Failure> {
-    const EVENTS: usize = 3_000;
     let stage = Stage::new().await?;
     open(browser, &stage.url()).await?;
-    for n in 0..EVENTS {
-        stage.publish(&format!(r#"{{"topic":"t","data":{n}}}"#))?;
-    }
-    let foot = "document.querySelector('#foot').textContent";
-    let on_page = format!("Number({foot}.match(/([\\d,]+) events? on this page/)[1].replace(',', ''))");
-    let left = format!("Number(({foot}.match(/([\\d,]+) not shown/) ?? ['', '0'])[1].replace(',', ''))");
-    browser.until("all are accounted for", &format!("{on_page} + {left} === {EVENTS}")).await?;
-    browser.until("it is said", &format!("{left} > 0 && {foot}.includes('sampling')")).await?;
-    // The newest is always there.
-    browser
-        .until("the newest", &format!("document.querySelector(\".row[data-sequence='{EVENTS}']\") !== null"))
-        .await?;
+    // It is said for a while only: whether it ever was is noted in the page.
+    let note = "const foot = document.querySelector('#foot'); \
+                const look = () => { window.said ||= foot.textContent.startsWith('sampling: '); }; \
+                new MutationObserver(look).observe(foot, {childList: true, characterData: true, subtree: true});";
+    browser.run(note, vec![]).await?;
+    let mut events = 0;
+    let until_said = async {
+        while browser.run("return window.said === true", vec![]).await? != true {
+            for _ in 0..1_000 {
+                events += 1;
+                stage.publish(&format!(r#"{{"topic":"t","data":{events}}}"#))?;
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    within("more than can be shown", until_said).await??;
+    let newest = format!("document.querySelector(\".row[data-sequence='{events}']\") !== null");
+    browser.until("the newest is there", &newest).await?;
+    let count = "((foot) => [/([\\d,]+) events? on this page/, /([\\d,]+) left it/, /([\\d,]+) not shown/]\
+                 .map((each) => Number((foot.match(each) ?? ['', '0'])[1].replaceAll(',', ''))))\
+                 (document.querySelector('#foot').textContent)";
+    let all = format!("{count}.reduce((sum, each) => sum + each) === {events} && {count}[2] > 0");
+    browser.until("all are accounted for", &all).await?;
     leave(browser, stage).await
 }
 

@@ -60,6 +60,10 @@ impl Watchers {
         self.0.push(watcher);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn show(&mut self, seen: &Seen<'_>) {
         self.0.retain(|watcher| {
             watcher.upgrade().is_some_and(|watcher| {

@@ -139,9 +139,10 @@ impl Log {
         let Some(first) = self.entries.front().map(|entry| entry.sequence) else {
             return Later { entries: Vec::new(), missed: self.seen.saturating_sub(sequence) };
         };
-        let skip = usize::try_from((sequence + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let next = sequence.saturating_add(1);
+        let skip = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
         let entries = self.entries.iter().skip(skip.min(self.entries.len())).cloned().collect();
-        Later { entries, missed: first.saturating_sub(sequence + 1) }
+        Later { entries, missed: first.saturating_sub(next) }
     }
 
     pub(super) fn threads(&self) -> &Threads {
@@ -208,7 +209,9 @@ mod tests {
         let later = log.after(1);
         assert_eq!((numbers(&later), later.missed), (vec![3, 4, 5], 1));
         assert_eq!((numbers(&log.after(4)), log.after(4).missed), (vec![5], 0));
-        assert_eq!((numbers(&log.after(9)), log.after(9).missed), (vec![], 0));
+        for beyond in [9, u64::MAX] {
+            assert_eq!((numbers(&log.after(beyond)), log.after(beyond).missed), (vec![], 0));
+        }
     }
 
     #[test]

@@ -68,13 +68,15 @@ impl Inner {
             witness(event, to.len());
         }
         #[cfg(feature = "inspector")]
-        self.watchers.show(&crate::ftrack::Seen {
-            event,
-            from,
-            user: from.and_then(|from| self.links.get(&from)).map(Link::user),
-            became: (&outcome).into(),
-            at: now,
-        });
+        if !self.watchers.is_empty() {
+            self.watchers.show(&crate::ftrack::Seen {
+                event,
+                from,
+                user: from.and_then(|from| self.links.get(&from)).map(Link::user),
+                became: (&outcome).into(),
+                at: now,
+            });
+        }
         let stats = &mut self.stats;
         stats.events_received += 1;
         match &outcome {
