@@ -66,7 +66,9 @@ async fn play(args: &Args, tools: &Tools) -> Result<bool, Failure> {
         let browser = Browser::start(tools).await?;
         let taken = pictures::take(&browser, &args.folder).await;
         browser.close().await?;
-        return taken.map(|()| true);
+        taken?;
+        println!("two pictures are in {}", args.folder.display());
+        return Ok(true);
     }
     if let Some(seconds) = args.load {
         let browser = Browser::start(tools).await?;
@@ -76,5 +78,5 @@ async fn play(args: &Args, tools: &Tools) -> Result<bool, Failure> {
         println!("{figures}");
         return Ok(figures.is_whole());
     }
-    checks::run(tools).await
+    checks::run(tools, |line| println!("{line}")).await
 }

@@ -105,7 +105,5 @@ async fn save(browser: &Browser, file: &Path) -> Result<(), Failure> {
     // Two frames later everything is drawn.
     let drawn = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));";
     browser.run(drawn, vec![]).await?;
-    tokio::fs::write(file, browser.picture().await?).await?;
-    println!("{}", file.display());
-    Ok(())
+    Ok(tokio::fs::write(file, browser.picture().await?).await?)
 }

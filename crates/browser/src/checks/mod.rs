@@ -48,8 +48,8 @@ const CHECKS: [Check; 14] = [
     ),
 ];
 
-/// Plays all of them in one browser; says whether they held.
-pub(crate) async fn run(tools: &Tools) -> Result<bool, Failure> {
+/// Plays all of them in one browser, and tells of each; says whether they held.
+pub(crate) async fn run(tools: &Tools, tell: fn(&str)) -> Result<bool, Failure> {
     let browser = Browser::start(tools).await?;
     let mut failed = 0;
     for check in &CHECKS {
@@ -58,18 +58,18 @@ pub(crate) async fn run(tools: &Tools) -> Result<bool, Failure> {
             Err(failure) => Err(failure),
         };
         match outcome {
-            Ok(()) => println!("ok      {}", check.name),
+            Ok(()) => tell(&format!("ok      {}", check.name)),
             Err(failure) => {
                 failed += 1;
-                println!("FAILED  {}: {failure}", check.name);
+                tell(&format!("FAILED  {}: {failure}", check.name));
                 for line in browser.console().await.unwrap_or_default() {
-                    println!("        console: {line}");
+                    tell(&format!("        console: {line}"));
                 }
             }
         }
     }
     browser.close().await?;
-    println!("{} passed, {failed} failed", CHECKS.len() - failed);
+    tell(&format!("{} passed, {failed} failed", CHECKS.len() - failed));
     Ok(failed == 0)
 }
 
