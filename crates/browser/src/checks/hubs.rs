@@ -1,9 +1,10 @@
 //! What the page says about the hubs, and does to them.
 
+use hub_emulator::inspector::Inspector;
 use imodelhub_events::{AccessToken, Environment, EventType, IModelHubClient, IModelId};
 use serde_json::json;
 
-use super::{leave, open, same};
+use super::{leave, open, same, topics};
 use crate::Failure;
 use crate::driver::Browser;
 use crate::stage::{Stage, within};
@@ -101,4 +102,22 @@ pub(super) async fn faults(browser: &Browser) -> Result<(), Failure> {
     same("nothing waits", stage.emulator.ftrack_faults().waiting().len(), 0)?;
     hub.close().await;
     leave(browser, stage).await
+}
+
+pub(super) async fn restarted(browser: &Browser) -> Result<(), Failure> {
+    let Stage { emulator, inspector } = Stage::new().await?;
+    let (url, address) = (inspector.url(), inspector.addr());
+    emulator.publish(ftrack_hub::Event::from_json(r#"{"topic":"before"}"#)?)?;
+    open(browser, &url).await?;
+    topics(browser, "before").await?;
+    inspector.stop().await;
+    browser.until("it is away", "document.querySelector('#status').dataset.state === 'away'").await?;
+    let inspector = Inspector::builder().addr(address).start(&emulator).await?;
+    for topic in ["after", "and after"] {
+        emulator.publish(ftrack_hub::Event::builder(topic).build()?)?;
+    }
+    // Its events have the numbers of others now.
+    topics(browser, "and after,after").await?;
+    browser.until("it is back", "document.querySelector('#status').dataset.state === 'live'").await?;
+    leave(browser, Stage { emulator, inspector }).await
 }

@@ -27,7 +27,7 @@ macro_rules! check {
     };
 }
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
     check!("events appear as they come, newest first", events::appear),
     check!("the filter narrows them, those that come too", events::are_filtered),
     check!("a bad filter shows its caret and changes nothing", events::bad_filter),
@@ -39,6 +39,7 @@ const CHECKS: [Check; 14] = [
     check!("what the form publishes reaches a subscriber of ours", hubs::published),
     check!("connections, subscriptions, replies and queues are shown", hubs::shown),
     check!("the fault dial strikes", hubs::faults),
+    check!("a page comes back after a restart, and begins anew", hubs::restarted, "Failed to load resource"),
     check!("a script in an event stays text", guarding::script),
     check!("another site's page gets nowhere", guarding::foreign, "favicon.ico", "/api/publish"),
     check!(
@@ -62,7 +63,9 @@ pub(crate) async fn run(tools: &Tools, tell: fn(&str)) -> Result<bool, Failure> 
             Err(failure) => {
                 failed += 1;
                 tell(&format!("FAILED  {}: {failure}", check.name));
-                for line in browser.console().await.unwrap_or_default() {
+                // Away from its page, which is no business of the next one.
+                browser.goto("about:blank").await?;
+                for line in browser.console().await? {
                     tell(&format!("        console: {line}"));
                 }
             }

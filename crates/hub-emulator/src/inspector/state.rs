@@ -69,6 +69,16 @@ impl Shared {
         self.hub.watch(Arc::downgrade(&watcher));
     }
 
+    /// A place in the events as browsers keep it, which says the run, too.
+    pub(super) fn name_of(&self, sequence: u64) -> String {
+        format!("{}.{sequence}", self.run)
+    }
+
+    /// The number in the name of a place; `None` for one of another run.
+    pub(super) fn place(&self, name: &str) -> Option<u64> {
+        name.strip_prefix(&self.run)?.strip_prefix('.')?.parse().ok()
+    }
+
     /// Told of every event.
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()

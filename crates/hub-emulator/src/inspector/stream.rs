@@ -49,8 +49,8 @@ pub(super) async fn stream(
         let error = json!({"error": "too many pages follow already; close one"});
         return answer(StatusCode::SERVICE_UNAVAILABLE, &error);
     };
-    // A browser that comes back says where it was.
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    // A browser that comes back says where it was, unless that was in another run.
+    let last = headers.get("last-event-id").and_then(|id| shared.place(id.to_str().ok()?));
     let follower = Follower::new(shared, wanted, last.or(asked.after), asked.limit(), permit);
     let messages = stream::unfold(follower, |mut follower| async move {
         let message = follower.next().await;
@@ -122,9 +122,7 @@ impl Follower {
         self.news.mark_unchanged();
         let (later, seen) = {
             let log = self.shared.log.lock();
-            // Numbers begin again when the inspector does.
-            let after = if self.last > log.counts().seen { 0 } else { self.last };
-            (log.after(after), log.counts().seen)
+            (log.after(self.last), log.counts().seen)
         };
         self.last = seen;
         let fitting: Vec<&Arc<Entry>> =
@@ -137,7 +135,7 @@ impl Follower {
         let rows: Vec<Row<'_>> = fitting[skipped..].iter().map(|entry| Row::of(entry, false)).collect();
         let sampled = if counts { skipped as u64 } else { 0 };
         let said = json!({"rows": rows, "skipped": sampled, "missed": missed, "last": seen});
-        self.ready.push_back(message("events", &said).id(seen.to_string()));
+        self.ready.push_back(message("events", &said).id(self.shared.name_of(seen)));
     }
 
     /// Sends what changed.

@@ -35,7 +35,11 @@ fn sequences(events: &Value) -> Vec<u64> {
 }
 
 /// A stream of server-sent events.
-struct Followed(Lines<BufReader<TcpStream>>);
+struct Followed {
+    lines: Lines<BufReader<TcpStream>>,
+    /// Where it is, as a browser keeps it.
+    place: String,
+}
 
 impl Followed {
     async fn open(inspector: &Inspector, query: &str, headers: &str) -> Self {
@@ -44,18 +48,22 @@ impl Followed {
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut lines = BufReader::new(stream).lines();
         assert_eq!(within(lines.next_line()).await.unwrap().unwrap(), "HTTP/1.1 200 OK");
-        Self(lines)
+        Self { lines, place: String::new() }
     }
 
     /// The data of the next message of this name.
     async fn next(&mut self, name: &str) -> Value {
         let wanted = format!("event: {name}");
-        loop {
-            if within(self.0.next_line()).await.unwrap().expect("the stream goes on") == wanted {
-                let data = within(self.0.next_line()).await.unwrap().unwrap();
-                return serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-            }
+        while self.line().await != wanted {}
+        let data = self.line().await;
+        if let Some(place) = self.line().await.strip_prefix("id: ") {
+            place.clone_into(&mut self.place);
         }
+        serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap()
+    }
+
+    async fn line(&mut self) -> String {
+        within(self.lines.next_line()).await.unwrap().expect("the stream goes on")
     }
 
     /// The numbers of the next events.
@@ -164,10 +172,14 @@ async fn a_page_follows_what_happens_and_goes_on_where_it_was() {
             break;
         }
     }
+    let place = page.place.clone();
     drop(page);
     publish("a");
-    let mut again = Followed::open(&inspector, "?expression=topic%3Da", "Last-Event-ID: 3\r\n").await;
+    let headers = format!("Last-Event-ID: {place}\r\n");
+    let mut again = Followed::open(&inspector, "?expression=topic%3Da", &headers).await;
     assert_eq!(again.rows().await, [5], "number 4 is the subscription");
+    let mut new = Followed::open(&inspector, "?expression=topic%3Da", "Last-Event-ID: other.5\r\n").await;
+    assert_eq!(new.rows().await, [1, 3, 5], "a place of another run is none");
 }
 
 #[tokio::test]
@@ -363,6 +375,6 @@ async fn an_inspector_outlives_a_restart_and_is_gone_when_it_is_stopped() {
     let address = inspector.addr();
     within(inspector.stop()).await;
     assert!(TcpStream::connect(address).await.is_err());
-    while within(page.0.next_line()).await.is_ok_and(|line| line.is_some()) {}
-    assert!(page.0.next_line().now_or_never().is_some(), "the stream has ended");
+    while within(page.lines.next_line()).await.is_ok_and(|line| line.is_some()) {}
+    assert!(page.lines.next_line().now_or_never().is_some(), "the stream has ended");
 }

@@ -88,6 +88,7 @@ export class List {
       const row = this.used.get(sequence) ?? this.row(event);
       row.style.transform = `translateY(${place * height}px)`;
       row.ariaPosInSet = place + 1;
+      row.ariaSetSize = events.length;
       const selected = sequence === this.selected;
       if (row.classList.contains("selected") !== selected) {
         row.classList.toggle("selected", selected);
