@@ -139,9 +139,8 @@ impl Shared {
 
     /// The open connections with their subscriptions.
     pub(super) fn connections(&self) -> Value {
-        let all = self.hub.connections();
-        let left_out = all.len().saturating_sub(CONNECTIONS);
-        let shown: Vec<Value> = all.into_iter().take(CONNECTIONS).map(connection).collect();
+        let (connections, left_out) = self.hub.view(CONNECTIONS, SUBSCRIPTIONS);
+        let shown: Vec<Value> = connections.iter().map(connection).collect();
         json!({"connections": shown, "leftOut": left_out})
     }
 
@@ -169,9 +168,7 @@ impl Shared {
     }
 }
 
-fn connection(mut info: ConnectionInfo) -> Value {
-    let left_out = info.subscriptions.len().saturating_sub(SUBSCRIPTIONS);
-    info.subscriptions.truncate(SUBSCRIPTIONS);
+fn connection((info, left_out): &(ConnectionInfo, usize)) -> Value {
     json!({
         "id": info.id, "user": info.user, "queuedBytes": info.queued_bytes,
         "subscriptions": info.subscriptions, "leftOut": left_out,

@@ -140,6 +140,23 @@ async fn clients_subscriptions_and_replies_are_shown() {
 }
 
 #[tokio::test]
+async fn long_lists_are_cut_and_say_so() {
+    let (emulator, inspector) = inspected().await;
+    let mut many = Client::connect(&emulator).await;
+    for n in 0..53 {
+        many.subscribe(&json!({"id": format!("s{n:02}")}), "topic=x").await;
+    }
+    let mut others = Vec::new();
+    for _ in 0..200 {
+        others.push(Client::connect(&emulator).await);
+    }
+    let shown = get(&inspector, "/api/subscriptions").await;
+    assert_eq!((shown["connections"].as_array().unwrap().len(), &shown["leftOut"]), (200, &json!(1)));
+    let first = &shown["connections"][0];
+    assert_eq!((first["subscriptions"].as_array().unwrap().len(), &first["leftOut"]), (50, &json!(3)));
+}
+
+#[tokio::test]
 async fn an_expression_is_checked_with_the_place_of_its_error() {
     let (_emulator, inspector) = inspected().await;
     assert_eq!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use event_core::Event;
+use event_core::{Event, Expression, SubscriptionId};
 use tokio::sync::Notify;
 use transport_ws::packet::{Packet, PacketId};
 
@@ -16,7 +16,7 @@ use crate::ftrack::faults::{Dial, Sent};
 use crate::ftrack::frame::Frame;
 use crate::ftrack::link::Link;
 use crate::ftrack::router::{ConnectionId, Outcome, Router};
-use crate::state::Stats;
+use crate::state::{ConnectionInfo, Stats, SubscriptionInfo};
 
 /// `[{"success":true}]`, without the brackets.
 const SUCCESS: &str = r#"{"success":true}"#;
@@ -53,6 +53,20 @@ pub(super) struct Handshake {
 }
 
 impl Inner {
+    /// A connection with its first subscriptions.
+    pub(super) fn info(&self, id: ConnectionId, link: &Link, most: usize) -> ConnectionInfo {
+        let subscription = |(id, expression): (&SubscriptionId, &Expression)| SubscriptionInfo {
+            id: id.to_string(),
+            expression: expression.to_string(),
+        };
+        ConnectionInfo {
+            id,
+            user: link.user().to_owned(),
+            queued_bytes: link.queued_bytes(),
+            subscriptions: self.router.subscriptions_of(id).take(most).map(subscription).collect(),
+        }
+    }
+
     pub(super) fn obey(&mut self, from: Option<ConnectionId>, event: &Event, now: Duration) -> Outcome {
         let mut outcome = self.router.handle(from, event, now);
         if let Outcome::Routed { to, packet } = &mut outcome {

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::faults::{Defect, Defects};
 use crate::net::Valve;
-use crate::state::{ConnectionInfo, Published, State, Stats, SubscriptionInfo};
+use crate::state::{ConnectionInfo, Published, State, Stats};
 
 /// What the connections of one emulator share. Outlives restarts.
 #[derive(Debug)]
@@ -85,20 +85,19 @@ impl Hub {
 
     pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
         let inner = self.inner.lock();
-        let info = |(id, link): (&ConnectionId, &Link)| ConnectionInfo {
-            id: *id,
-            user: link.user().to_owned(),
-            queued_bytes: link.queued_bytes(),
-            subscriptions: inner
-                .router
-                .subscriptions_of(*id)
-                .map(|(id, expression)| SubscriptionInfo {
-                    id: id.to_string(),
-                    expression: expression.to_string(),
-                })
-                .collect(),
-        };
-        inner.links.iter().map(info).collect()
+        inner.links.iter().map(|(id, link)| inner.info(*id, link, usize::MAX)).collect()
+    }
+
+    /// The oldest connections, each with its first subscriptions and how many more it has; and how many more
+    /// connections there are.
+    #[cfg(feature = "inspector")]
+    pub(crate) fn view(&self, most: usize, subscriptions: usize) -> (Vec<(ConnectionInfo, usize)>, usize) {
+        let inner = self.inner.lock();
+        let shown = inner.links.iter().take(most).map(|(id, link)| {
+            let more = inner.router.subscriptions_of(*id).count().saturating_sub(subscriptions);
+            (inner.info(*id, link, subscriptions), more)
+        });
+        (shown.collect(), inner.links.len().saturating_sub(most))
     }
 
     /// Resolves when the predicate holds.
