@@ -49,7 +49,7 @@ use std::fmt;
 
 pub(crate) use encode::acked_event;
 pub use error::{DecodeError, DecodeErrorKind};
-pub(crate) use likely::sole_argument;
+pub use likely::LikelyEvent;
 
 /// The most arguments an event or an ack may have: 256.
 ///

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use crate::dial::Counted;
 use crate::errors;
-use crate::packet;
+use crate::packet::LikelyEvent;
 use crate::session::{CloseReason, Output, Session};
 use crate::transport::{Shared, acknowledgement};
 
@@ -240,8 +240,8 @@ impl Shell {
 
     /// The event of a packet of the usual form, found in the one pass that reads it; `None` for every other packet.
     fn read_event(&self, text: &Utf8Bytes) -> Option<Event> {
-        let argument = packet::sole_argument(text, &self.shared.event_name)?;
-        Event::from_json(Bytes::from(text.clone()).slice(argument)).ok()
+        let likely = LikelyEvent::of(text, &self.shared.event_name).filter(|likely| likely.id.is_none())?;
+        Event::from_json(Bytes::from(text.clone()).slice(likely.argument)).ok()
     }
 
     fn deliver(&mut self, event: Event, now: std::time::Instant, bytes: usize) {

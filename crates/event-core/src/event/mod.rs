@@ -205,6 +205,11 @@ impl Event {
         self.0.envelope.extra.iter().rev().find(|(k, _)| &**k == key).map(|(_, value)| value)
     }
 
+    /// The members that are not part of the envelope, in order.
+    pub fn extras(&self) -> impl Iterator<Item = (&str, &RawJson)> {
+        self.0.envelope.extra.iter().map(|(key, value)| (&**key, value))
+    }
+
     /// The whole envelope with absent, null and value kept apart: id, target, in-reply-to.
     pub fn fields(&self) -> EnvelopeFields<'_> {
         let e = &self.0.envelope;

@@ -18,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
-use transport_ws::packet::{Advice, Packet, PacketId, Reason};
+use transport_ws::packet::{Advice, LikelyEvent, Packet, PacketId, Reason};
 
 use super::frame::{Frame, put_frame, put_header};
 use super::hub::{Cut, Hub};
@@ -132,6 +132,9 @@ fn gauge(attached: &Attached, text: &Utf8Bytes) {
 
 /// One packet from a client.
 fn handle(hub: &Hub, from: ConnectionId, text: &Utf8Bytes) {
+    if let Some((id, event)) = likely_event(text) {
+        return hub.receive(from, id, &Ok(event));
+    }
     let ignore = || hub.count(|stats| stats.frames_ignored += 1);
     match Packet::decode(text) {
         Ok(packet) if !packet.endpoint().is_empty() => ignore(),
@@ -153,6 +156,13 @@ fn handle(hub: &Hub, from: ConnectionId, text: &Utf8Bytes) {
             ignore();
         }
     }
+}
+
+/// The event of a packet of the usual form, found in the one pass that reads it.
+fn likely_event(text: &Utf8Bytes) -> Option<(Option<PacketId>, Event)> {
+    let likely = LikelyEvent::of(text, EVENT_NAME)?;
+    let event = Event::from_json(Bytes::from(text.clone()).slice(likely.argument)).ok()?;
+    Some((likely.id, event))
 }
 
 /// `5::{..}`: the codec forgives it, the old server does not.

@@ -269,7 +269,8 @@ fn subscriber(event: &Event) -> Result<Subscriber, String> {
 
 /// An event as clients get it: no packet id, one argument, the seven known members.
 fn packet(event: &Event) -> Bytes {
-    let json = known_members(&event.to_json());
+    let json =
+        if event.extras().next().is_none() { event.to_json() } else { known_members(&event.to_json()) };
     // An event was read from text or written by serde_json: it is UTF-8.
     let text = std::str::from_utf8(&json).unwrap_or_default();
     Packet::event(EVENT_NAME, vec![text]).encode().into()

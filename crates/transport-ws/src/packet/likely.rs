@@ -1,19 +1,45 @@
-//! A guess at the packet that a hub sends nearly always: an event without id and endpoint whose name comes first and
-//! whose argument is one object. It saves the pass over the argument that finds where it ends.
+//! A guess at the packet that nearly all are: an event without endpoint whose name comes first and whose argument is
+//! one object. It saves the pass over the argument that finds where it ends.
 
 use std::ops::Range;
 
-/// Where the argument of such an event of this name lies, if the text looks like one.
-///
-/// Nothing between the first and the last byte of the argument was looked at. If it is one JSON object and nothing
-/// else, decoding the packet gives the same; if it is not, only [`decode`](super::Packet::decode) knows what it is.
-pub(crate) fn sole_argument(text: &str, name: &str) -> Option<Range<usize>> {
-    let rest = text.strip_prefix(r#"5:::{"name":""#)?.strip_prefix(name)?.strip_prefix(r#"","args":["#)?;
-    let argument = rest.strip_suffix("]}")?;
-    // A name that JSON would have to escape does not stand there as it is.
-    let plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-    let start = text.len() - rest.len();
-    (plain && argument.starts_with('{') && argument.ends_with('}')).then(|| start..start + argument.len())
+use super::PacketId;
+
+/// What a text looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LikelyEvent {
+    /// The packet's id. Clients ask for acknowledgements with one; what a hub sends has none.
+    pub id: Option<PacketId>,
+    /// Where in the text the argument lies.
+    pub argument: Range<usize>,
+}
+
+impl LikelyEvent {
+    /// The event of this name that the text looks like, if it does.
+    ///
+    /// Nothing between the first and the last byte of the argument was looked at. If it is one JSON object and nothing
+    /// else, decoding the packet gives the same; if it is not, only [`decode`](super::Packet::decode) knows what it is.
+    pub fn of(text: &str, name: &str) -> Option<Self> {
+        let (id, rest) = text.strip_prefix("5:")?.split_once("::")?;
+        let id = if id.is_empty() { None } else { Some(packet_id(id)?) };
+        let rest = rest.strip_prefix(r#"{"name":""#)?.strip_prefix(name)?.strip_prefix(r#"","args":["#)?;
+        let argument = rest.strip_suffix("]}")?;
+        // A name that JSON would have to escape does not stand there as it is.
+        let plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        let start = text.len() - rest.len();
+        let likely = plain && argument.starts_with('{') && argument.ends_with('}');
+        likely.then(|| Self { id, argument: start..start + argument.len() })
+    }
+}
+
+fn packet_id(text: &str) -> Option<PacketId> {
+    let digits = text.strip_suffix('+').unwrap_or(text);
+    // As they are always written; other forms are for decoding.
+    let usual =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    let number = digits.parse().ok().filter(|_| usual)?;
+    Some(PacketId { number, wants_data: digits.len() < text.len() })
 }
 
 #[cfg(test)]
@@ -24,9 +50,18 @@ mod tests {
     use super::*;
     use crate::packet::Packet;
 
+    fn sole_argument(text: &str, name: &str) -> Option<Range<usize>> {
+        LikelyEvent::of(text, name).map(|likely| likely.argument)
+    }
+
     /// What packets are made of, so that some of the texts are nearly right.
-    const PIECES: [&str; 16] = [
+    const PIECES: [&str; 21] = [
         "5:::",
+        "5:",
+        "::",
+        "12",
+        "+",
+        "0",
         r#"{"name":"n","args":["#,
         r#"5:::{"name":"n","args":["#,
         r#"{"topic":"t"}"#,
@@ -49,16 +84,18 @@ mod tests {
         fn a_guess_that_reads_as_an_event_is_what_decoding_gives(
             pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..6)
         ) {
-            let text = format!(r#"5:::{{"name":"n","args":[{}]}}"#, pieces.concat());
-            for text in [text, pieces.concat()] {
-                let Some(argument) = sole_argument(&text, "n").map(|range| text[range].to_owned()) else { continue };
+            let plain = format!(r#"5:::{{"name":"n","args":[{}]}}"#, pieces.concat());
+            let with_id = format!(r#"5:{}::{{"name":"n","args":[{{"topic":"t"}}]}}"#, pieces.concat());
+            for text in [plain, with_id, pieces.concat()] {
+                let Some(likely) = LikelyEvent::of(&text, "n") else { continue };
+                let argument = text[likely.argument].to_owned();
                 if Event::from_json(argument.clone()).is_err() {
                     continue;
                 }
-                let Ok(Packet::Event { id: None, endpoint: "", name, args }) = Packet::decode(&text) else {
+                let Ok(Packet::Event { id, endpoint: "", name, args }) = Packet::decode(&text) else {
                     panic!("no plain event: {text}");
                 };
-                prop_assert_eq!((&*name, args), ("n", vec![argument.as_str()]));
+                prop_assert_eq!((id, &*name, args), (likely.id, "n", vec![argument.as_str()]));
             }
         }
     }
@@ -73,7 +110,10 @@ mod tests {
     #[test]
     fn whatever_else_there_is_is_left_to_decoding() {
         for text in [
-            r#"5:1+::{"name":"n","args":[{}]}"#,
+            r#"5:+::{"name":"n","args":[{}]}"#,
+            r#"5:-1::{"name":"n","args":[{}]}"#,
+            r#"5:99999999999999999999::{"name":"n","args":[{}]}"#,
+            r#"5:1+:/e:{"name":"n","args":[{}]}"#,
             r#"5::{"name":"n","args":[{}]}"#,
             r#"5:::{"name":"other","args":[{}]}"#,
             r#"5:::{"args":[{}],"name":"n"}"#,
@@ -89,6 +129,21 @@ mod tests {
         }
         let sly = r#"n","args":[0],"x":""#;
         assert_eq!(sole_argument(&format!(r#"5:::{{"name":"{sly}","args":[{{}}]}}"#), sly), None);
+    }
+
+    #[test]
+    fn the_id_is_found_where_decoding_finds_it() {
+        for (id, expected) in [
+            ("", None),
+            ("7", Some(PacketId::plain(7))),
+            ("0+", Some(PacketId::with_data(0))),
+            ("18446744073709551615+", Some(PacketId::with_data(u64::MAX))),
+        ] {
+            let text = format!(r#"5:{id}::{{"name":"n","args":[{{}}]}}"#);
+            assert_eq!(LikelyEvent::of(&text, "n").map(|likely| likely.id), Some(expected), "{text}");
+            let Ok(Packet::Event { id, .. }) = Packet::decode(&text) else { panic!("no event: {text}") };
+            assert_eq!(id, expected);
+        }
     }
 
     #[test]
