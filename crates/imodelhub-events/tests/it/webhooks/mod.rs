@@ -1,0 +1,4 @@
+//! Webhooks of the iTwin Platform.
+
+mod mutated;
+mod payloads;
