@@ -1,4 +1,10 @@
 //! Webhooks of the iTwin Platform.
 
+mod deliveries;
+#[cfg(feature = "journal")]
+mod journal;
 mod mutated;
 mod payloads;
+mod receiver;
+mod refusals;
+mod sending;
