@@ -36,7 +36,7 @@ fn main() {
     let samples: usize = std::env::var("SAMPLES").map_or(200_000, |text| text.parse().unwrap());
     let keys = SigningKeys::new(["a secret of at least 32 characters, as text"]).unwrap();
     let body = format!("{{\"content\":{{\"imodelId\":\"{}\"}}}}", "x".repeat(400));
-    let headers = signatures(&keys, body.as_bytes());
+    let values = signatures(&keys, body.as_bytes());
     let mut times: [Vec<f64>; 4] = Default::default();
     let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
     // The first ones warm up.
@@ -45,8 +45,10 @@ fn main() {
         dice ^= dice >> 7;
         dice ^= dice << 17;
         let kind = (dice >> 33) as usize % KINDS.len();
+        // Made anew, so that none lies better than another.
+        let headers = HeaderMap::from_iter([(SIGNATURE, values[kind].parse().unwrap())]);
         let begun = Instant::now();
-        let judged = black_box(&keys).verify(black_box(&headers[kind]), black_box(body.as_bytes()));
+        let judged = black_box(&keys).verify(black_box(&headers), black_box(body.as_bytes()));
         let lasted = begun.elapsed().as_nanos() as f64;
         assert_eq!(judged.is_ok(), kind == 0);
         if n >= 4_000 {
@@ -56,19 +58,17 @@ fn main() {
     report(&mut times);
 }
 
-fn signatures(keys: &SigningKeys, body: &[u8]) -> Vec<HeaderMap> {
+fn signatures(keys: &SigningKeys, body: &[u8]) -> [String; 4] {
     let right = keys.sign(body);
     let flip = |at: std::ops::Range<usize>| {
         let mut signature = right.clone().into_bytes();
         for digit in &mut signature[at] {
-            *digit = if *digit == b'0' { b'1' } else { b'0' };
+            // Another digit, and all of them as often as before.
+            *digit = b"1032547698badcfe"[char::from(*digit).to_digit(16).unwrap() as usize];
         }
         String::from_utf8(signature).unwrap()
     };
     [right.clone(), flip(7..9), flip(69..71), flip(7..71)]
-        .into_iter()
-        .map(|signature| HeaderMap::from_iter([(SIGNATURE, signature.parse().unwrap())]))
-        .collect()
 }
 
 fn report(times: &mut [Vec<f64>; 4]) {

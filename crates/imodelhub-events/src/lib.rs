@@ -37,6 +37,7 @@
 //! - [`Error`] says what kind of failure it was, [`service_error`] what the service said about it.
 
 mod client;
+mod environment;
 mod event;
 mod listener;
 mod names;
@@ -47,14 +48,15 @@ mod token;
 pub mod webhooks;
 mod wsg;
 
-pub use client::{ClientBuilder, Environment, EventSubscription, IModelHubClient, LockedEvent};
+pub use client::{ClientBuilder, EventSubscription, IModelHubClient, LockedEvent};
+pub use environment::Environment;
 pub use event::{
     ChangeSetPushed, Checkpoint, CodeState, CodesUpdated, ContextType, DecodeError, EventType, GlobalChange,
     GlobalEvent, GlobalEventType, HubEvent, IModelEvent, LockLevel, LockType, LocksUpdated, VersionCreated,
 };
 pub use listener::{Listened, Listener, ListenerBuilder, ListenerState, ListenerStream, SubscriptionGap};
 pub use names::{GlobalSubscriptionKey, IModelId};
-pub use service_error::{ErrorClass, ServiceError, service_error};
+pub use service_error::{ErrorClass, ErrorDetail, ServiceError, service_error};
 pub use token::{AccessToken, AccessTokenProvider, SasToken};
 
 pub use event_core::hub::DrainReport;

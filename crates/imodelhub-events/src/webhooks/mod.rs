@@ -4,6 +4,7 @@
 //! - [`WebhookReceiver`] takes them where a program serves HTTP, and gives them to the same
 //!   [listeners](crate::Listener) that a queue has.
 //! - [`WebhookEvent`] is what arrives, [`WebhookContent`] what it says, with its members as types.
+//! - [`WebhookClient`] creates, activates and deletes webhooks.
 //! - [`SigningKeys`] know whether the platform sent a body.
 
 mod content;
@@ -11,8 +12,10 @@ mod date;
 mod delivery;
 mod gate;
 mod listener;
+mod manage;
 mod receiver;
 mod refusal;
+mod rest;
 mod rules;
 mod service;
 mod signature;
@@ -25,6 +28,7 @@ pub use content::{ChangesetGroup, ChangesetPushed, IModelChange, Membership, Nam
 pub use date::read_date;
 pub use delivery::WebhookEvent;
 pub use listener::WebhookListenerBuilder;
+pub use manage::{CreatedWebhook, NewWebhook, Webhook, WebhookClient, WebhookClientBuilder, WebhookScope};
 pub use receiver::{Acknowledge, ReceiverBuilder, WebhookReceiver};
 pub use refusal::{ReceiverStats, Refusal};
 pub use service::WebhookService;

@@ -3,6 +3,7 @@
 mod deliveries;
 #[cfg(feature = "journal")]
 mod journal;
+mod managed;
 mod mutated;
 mod payloads;
 mod receiver;
