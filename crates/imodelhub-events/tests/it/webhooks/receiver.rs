@@ -233,6 +233,30 @@ async fn a_hub_of_the_callers_takes_the_events_by_expression() {
 }
 
 #[tokio::test]
+async fn a_hub_that_connects_anew_goes_on_with_the_same_receiver() {
+    let receiver = receiver(|builder| builder.acknowledge(Acknowledge::Settled));
+    let hub = EventHub::builder(receiver.transport()).connect().await.unwrap();
+    let log = Log::default();
+    let handled = log.clone();
+    hub.subscribe("topic=*")
+        .handle(move |event: Event| {
+            handled.add(event.id().unwrap().as_str());
+            async {}
+        })
+        .await
+        .unwrap();
+    assert_eq!(send(&receiver, "1").await, StatusCode::OK);
+    hub.reconnect().await.unwrap();
+    assert_eq!(send(&receiver, "2").await, StatusCode::OK);
+    hub.disconnect().await;
+    assert_eq!(send(&receiver, "3").await, StatusCode::SERVICE_UNAVAILABLE);
+    hub.connect().await.unwrap();
+    assert_eq!(send(&receiver, "3").await, StatusCode::OK);
+    assert_eq!(log.wait_for(3).await, ["1", "2", "3"]);
+    hub.close().await;
+}
+
+#[tokio::test]
 async fn a_drain_lets_handlers_finish_and_accepts_nothing_more() {
     let receiver = receiver(|builder| builder);
     let (log, gate) = (Log::default(), Arc::new(Semaphore::new(0)));
