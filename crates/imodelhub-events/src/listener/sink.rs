@@ -1,10 +1,14 @@
 //! What a listener does with an event, wherever that came from.
 
 use std::future::Future;
+#[cfg(feature = "webhooks")]
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use event_core::hub::Deferred;
 use event_core::{Error, ErrorKind, IntoReply, Result};
+#[cfg(feature = "webhooks")]
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
@@ -66,7 +70,7 @@ impl Sink {
         (self.give)(event, deferred)
     }
 
-    /// The same for the only sink of a subscription.
+    /// The same for the only sink of a subscription; what fails is logged.
     #[cfg(feature = "webhooks")]
     pub(crate) fn work(
         &self,
@@ -77,6 +81,15 @@ impl Sink {
         if !self.waits {
             deferred.begin();
         }
-        self.give(event, deferred)
+        let sink = self.clone();
+        let working = AssertUnwindSafe(async move { sink.give(event, deferred).await }).catch_unwind();
+        Box::pin(async move {
+            let panicked = |_| Err(Error::new(ErrorKind::Handler, "listen", "a listener panicked"));
+            let outcome = working.await.unwrap_or_else(panicked);
+            if let Err(error) = &outcome {
+                tracing::error!(%error, "an event was not handled");
+            }
+            outcome
+        })
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 use http::header::HOST;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -45,10 +45,10 @@ impl Poster {
 /// One connection for each: what is measured here is the receiver.
 async fn over_tcp(mut request: Request<Bytes>) -> io::Result<StatusCode> {
     let no_host = || io::Error::other("the callback has no host");
-    let authority = request.uri().authority().cloned().ok_or_else(no_host)?;
-    let stream = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80))).await?;
+    let stream = TcpStream::connect(place(request.uri()).ok_or_else(no_host)?).await?;
     stream.set_nodelay(true)?;
-    let host = HeaderValue::from_str(authority.as_str()).map_err(io::Error::other)?;
+    let authority = request.uri().authority().map_or("", |authority| authority.as_str());
+    let host = HeaderValue::from_str(authority).map_err(io::Error::other)?;
     request.headers_mut().insert(HOST, host);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse();
     *request.uri_mut() = path.map_err(io::Error::other)?;
@@ -62,8 +62,31 @@ async fn over_tcp(mut request: Request<Bytes>) -> io::Result<StatusCode> {
     }
 }
 
+/// Host and port of a callback. Addresses of IPv6 are in brackets there, and not here.
+fn place(url: &Uri) -> Option<(&str, u16)> {
+    let authority = url.authority()?;
+    Some((authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80)))
+}
+
 impl fmt::Debug for Poster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_given() { "Poster(the caller's)" } else { "Poster(TCP)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_a_name_or_an_address_of_either_kind() {
+        for (url, name, port) in [
+            ("http://localhost/hook", "localhost", 80),
+            ("http://127.0.0.1:9/", "127.0.0.1", 9),
+            ("http://[::1]:9/hook?a=b", "::1", 9),
+        ] {
+            assert_eq!(place(&url.parse().unwrap()), Some((name, port)), "{url}");
+        }
+        assert_eq!(place(&"/hook".parse().unwrap()), None);
     }
 }
