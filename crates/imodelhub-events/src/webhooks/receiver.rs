@@ -24,6 +24,8 @@ use super::signature::SigningKeys;
 use super::transport::WebhookTransport;
 use crate::listener::{Layer, ListenerState};
 
+/// The most events that may be accepted and not handled.
+const MOST: usize = 1_000_000;
 /// The platform gives up an answer after this.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -210,7 +212,7 @@ impl WebhookReceiver {
 
 impl ReceiverBuilder {
     /// How many events may be accepted and not handled yet; more are refused with 503, so that the platform sends them
-    /// again. Default 1,024. A hub of the caller's must have subscriptions with at least as large a buffer.
+    /// again. Default 1,024, at most a million. A hub of the caller's must have subscriptions with at least as large a buffer.
     pub fn capacity(mut self, events: usize) -> Self {
         self.capacity = events;
         self
@@ -269,10 +271,10 @@ impl ReceiverBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for a capacity or body of nothing, or an answer that takes none or 5 s and more.
+    /// [`ErrorKind::InvalidInput`] for a capacity or body of nothing, a capacity of more than a million, or an answer that takes none or 5 s and more.
     pub fn build(self) -> Result<WebhookReceiver> {
-        let wrong = if self.capacity == 0 || self.max_body == 0 {
-            Some("a receiver takes one event of one byte at least")
+        let wrong = if self.capacity == 0 || self.max_body == 0 || self.capacity > MOST {
+            Some("a receiver takes one event of one byte at least, and a million events at most")
         } else if self.answer_within.is_zero() || self.answer_within >= PATIENCE {
             Some("an answer must come within 5 s, and takes more than no time")
         } else {

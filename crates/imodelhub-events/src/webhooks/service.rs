@@ -22,7 +22,8 @@ use super::refusal::Refusal;
 
 /// A [receiver](WebhookReceiver) as a service. A clone is the same receiver.
 ///
-/// It is always ready: what it has no room for, it refuses.
+/// It is always ready: what it has no room for, it refuses. Why is in the extensions of such an answer, as a [`Refusal`], for
+/// layers that log.
 #[derive(Clone, Debug)]
 pub struct WebhookService(pub(super) WebhookReceiver);
 
@@ -100,6 +101,7 @@ where
 fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::from(format!("{refusal}\n")));
     *answer.status_mut() = refusal.status();
+    answer.extensions_mut().insert(refusal);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     match refusal.status() {

@@ -36,6 +36,7 @@ pub struct SigningKeys(Vec<Hmac<Sha256>>);
 
 /// Why a body is not taken for the platform's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SignatureError {
     /// There is no signature.
     Missing,

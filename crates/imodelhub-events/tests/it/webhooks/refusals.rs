@@ -8,7 +8,7 @@ use futures_util::stream;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, StatusCode};
 use http_body_util::{Full, StreamBody};
-use imodelhub_events::webhooks::{ReceiverStats, SIGNATURE, SigningKeys, WebhookReceiver};
+use imodelhub_events::webhooks::{ReceiverStats, Refusal, SIGNATURE, SigningKeys, WebhookReceiver};
 use imodelhub_events::{ErrorKind, HubEvent};
 
 use super::sending::{SECRET, body, keys, receiver, send, signed, when_sent};
@@ -63,6 +63,7 @@ async fn a_bad_request_gets_its_status_is_counted_and_not_handled() {
         let before = counter(&receiver.stats());
         let answer = receiver.answer(request).await;
         assert_eq!(answer.status().as_u16(), status, "{name}");
+        assert_eq!(answer.extensions().get::<Refusal>().unwrap().status(), answer.status(), "{name}");
         assert_eq!(answer.headers().contains_key(ALLOW), status == 405, "{name}");
         assert!(!answer.headers().contains_key(RETRY_AFTER), "{name}");
         assert_eq!(counter(&receiver.stats()), before + 1, "{name}");
@@ -120,6 +121,7 @@ fn settings_that_cannot_work_are_refused() {
     let with = || WebhookReceiver::builder(keys());
     for builder in [
         with().capacity(0),
+        with().capacity(usize::MAX),
         with().max_body(0),
         with().answer_within(Duration::ZERO),
         with().answer_within(Duration::from_secs(5)),
