@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use event_core::transport::{Inbound, RawDelivery, SettleToken};
+use event_core::transport::{Inbound, RawDelivery, SettleToken, Settlement};
 use event_core::{Event, EventId, Result, SubscriptionId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
@@ -17,7 +17,7 @@ use super::rules::Rules;
 use super::window::{Sight, Window};
 
 pub(super) type Arriving = mpsc::Receiver<Result<Inbound>>;
-/// Whether a delivery was settled well; nothing until it is settled.
+/// Whether a delivery is done with, and is not to be sent again; nothing until it is settled.
 type Settled = watch::Receiver<Option<bool>>;
 
 pub(super) struct Gate {
@@ -186,19 +186,22 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn settle(&mut self, handled: bool) {
+    pub(super) fn settle(&mut self, outcome: Settlement) {
         let Some(settle) = self.settle.take() else { return };
+        let handled = outcome == Settlement::Complete;
+        // What is never handled is not to be sent again either.
+        let done = handled || outcome == Settlement::Reject;
         let mut state = self.gate.state.lock();
-        state.window.end(&self.id, handled, Instant::now().into_std());
+        state.window.end(&self.id, done, Instant::now().into_std());
         state.stats.open -= 1;
         *(if handled { &mut state.stats.handled } else { &mut state.stats.failed }) += 1;
         drop(state);
-        settle.send_replace(Some(handled));
+        settle.send_replace(Some(done));
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.settle(false);
+        self.settle(Settlement::Abandon { delay: None });
     }
 }

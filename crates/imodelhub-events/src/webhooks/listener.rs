@@ -100,7 +100,7 @@ impl WebhookListenerBuilder {
             .id(id.clone())
             .buffer(receiver.capacity(), Overflow::DropNewest)
             .concurrency(concurrency)
-            .require(Guarantee::AtLeastOnce);
+            .require(if receiver.waits() { Guarantee::AtLeastOnce } else { Guarantee::AtMostOnce });
         if receiver.is_durable() {
             subscribe = subscribe.durable(durable.as_deref().unwrap_or(PLACE));
         }

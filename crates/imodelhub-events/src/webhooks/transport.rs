@@ -5,16 +5,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use event_core::transport::{
-    Attempt, Capabilities, Confirmation, Guarantees, Link, LinkInfo, LinkSender, NotSent, SettleFailed,
-    SettleToken, Settlement, Transport,
+    Attempt, Capabilities, Confirmation, Guarantee, Guarantees, Link, LinkInfo, LinkSender, NotSent,
+    SettleFailed, SettleToken, Settlement, Transport,
 };
 use event_core::{Error, ErrorKind, Event, Result, SubscriptionSpec};
 use futures_util::stream;
 
 use super::gate::{Gate, Ticket};
+use super::receiver::Acknowledge;
 
 /// What comes to a [receiver](super::WebhookReceiver), as a transport: for an [`EventHub`](event_core::EventHub) of the
-/// caller's, with subscriptions by expression. It delivers at least once and keeps nothing.
+/// caller's, with subscriptions by expression. It keeps nothing and locks nothing.
+///
+/// With [`Acknowledge::Settled`] a delivery that is given back comes again, when the platform sends it again: subscriptions
+/// [require](event_core::hub::Subscribe::require) [`Guarantee::AtLeastOnce`] then. With [`Acknowledge::Accepted`] each
+/// comes once or not at all.
 #[derive(Clone)]
 pub struct WebhookTransport(pub(super) Arc<Gate>);
 
@@ -26,8 +31,10 @@ impl Transport for WebhookTransport {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
-        capabilities.guarantees = Guarantees::both();
-        capabilities.nack = true;
+        let settled = self.0.acknowledge == Acknowledge::Settled;
+        let guarantee = if settled { Guarantee::AtLeastOnce } else { Guarantee::AtMostOnce };
+        capabilities.guarantees = Guarantees::only(guarantee);
+        capabilities.nack = settled;
         capabilities.max_payload = Some(self.0.rules.max_body);
         capabilities
     }
@@ -109,11 +116,12 @@ impl LinkSender for Sender {
         Ok(())
     }
 
-    /// A delivery that is completed is remembered, so that a repeat of it is only answered; another one may come again.
+    /// A delivery that is completed, or rejected, is acknowledged and remembered, so that a repeat of it is only answered;
+    /// one that is given back may come again.
     /// A pause asked for is left out: the platform decides when it sends again.
     async fn settle(&self, mut token: SettleToken, outcome: Settlement) -> Result<(), SettleFailed> {
         if let Some(ticket) = token.get_mut::<Ticket>() {
-            ticket.settle(outcome == Settlement::Complete);
+            ticket.settle(outcome);
             return Ok(());
         }
         let message = "this token is of another transport";

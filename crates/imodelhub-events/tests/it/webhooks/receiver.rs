@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use event_core::{Context, Event, EventHub};
+use event_core::transport::{Attempt, Guarantee, Inbound, Link, SettleToken, Settlement, Transport};
+use event_core::{Context, Event, EventHub, Subscriber, SubscriptionSpec};
+use futures_util::StreamExt;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use hub_emulator::Emulator;
@@ -216,7 +218,10 @@ async fn a_hub_of_the_callers_takes_the_events_by_expression() {
     let hub = EventHub::builder(receiver.transport()).connect().await.unwrap();
     let stopped = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&stopped);
+    let refused = hub.subscribe("topic=*").handle(async |_event: Event| {}).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported, "what fails comes again: that is not at most once");
     hub.subscribe("topic=iModels.* and data.content.changesetIndex=7")
+        .require(Guarantee::AtLeastOnce)
         .handle_ctx(move |_event: Event, context: Context| {
             stop.store(context.attempt() == 1, Ordering::SeqCst);
             async {}
@@ -241,6 +246,7 @@ async fn a_hub_that_connects_anew_goes_on_with_the_same_receiver() {
     let log = Log::default();
     let handled = log.clone();
     hub.subscribe("topic=*")
+        .require(Guarantee::AtLeastOnce)
         .handle(move |event: Event| {
             handled.add(event.id().unwrap().as_str());
             async {}
@@ -256,6 +262,43 @@ async fn a_hub_that_connects_anew_goes_on_with_the_same_receiver() {
     assert_eq!(send(&receiver, "3").await, StatusCode::OK);
     assert_eq!(log.wait_for(3).await, ["1", "2", "3"]);
     hub.close().await;
+}
+
+#[tokio::test]
+async fn a_rejected_event_is_acknowledged_so_that_it_does_not_come_again() {
+    let receiver = receiver(|builder| builder.acknowledge(Acknowledge::Settled));
+    let Link { tx, mut rx, .. } = receiver.transport().connect(Attempt::first()).await.unwrap();
+    let spec = SubscriptionSpec::new(Subscriber::anonymous(), None);
+    tx.subscribe(&spec).await.unwrap();
+    let deciding = async {
+        let Some(Ok(Inbound::Delivery(delivery))) = rx.next().await else { panic!("no delivery") };
+        let foreign = tx.settle(SettleToken::new(7_u8), Settlement::Complete).await.unwrap_err();
+        assert_eq!((foreign.error.kind(), foreign.token.get()), (ErrorKind::InvalidInput, Some(&7_u8)));
+        tx.settle(delivery.token.unwrap(), Settlement::Reject).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(send(&receiver, "1"), deciding);
+    assert_eq!(answer, StatusCode::OK);
+    assert_eq!(send(&receiver, "1").await, StatusCode::OK);
+    let stats = receiver.stats();
+    assert_eq!((stats.accepted, stats.handled, stats.failed, stats.repeats), (1, 0, 1, 1));
+    tx.close().await;
+    assert!(rx.next().await.is_none());
+    assert_eq!(send(&receiver, "2").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn the_transport_says_what_it_can_do() {
+    for (acknowledge, guarantee) in
+        [(Acknowledge::Accepted, Guarantee::AtMostOnce), (Acknowledge::Settled, Guarantee::AtLeastOnce)]
+    {
+        let receiver = receiver(|builder| builder.acknowledge(acknowledge).max_body(500));
+        let can = receiver.transport().capabilities();
+        let offered =
+            [Guarantee::AtMostOnce, Guarantee::AtLeastOnce].map(|each| can.guarantees.contains(each));
+        assert_eq!(offered, [Guarantee::AtMostOnce == guarantee, Guarantee::AtLeastOnce == guarantee]);
+        assert_eq!(can.nack, acknowledge == Acknowledge::Settled);
+        assert!(!can.publish && !can.extend_lock && !can.durable && can.max_payload == Some(500));
+    }
 }
 
 #[tokio::test]
@@ -292,7 +335,8 @@ async fn a_drain_lets_handlers_finish_and_accepts_nothing_more() {
 async fn what_waits_when_a_hub_ends_was_not_handled() {
     let receiver = receiver(|builder| builder.acknowledge(Acknowledge::Settled));
     let hub = EventHub::builder(receiver.transport()).connect().await.unwrap();
-    hub.subscribe("topic=*").handle(async |_event: Event| std::future::pending::<()>().await).await.unwrap();
+    let subscribe = hub.subscribe("topic=*").require(Guarantee::AtLeastOnce);
+    subscribe.handle(async |_event: Event| std::future::pending::<()>().await).await.unwrap();
     let (answer, ()) = tokio::join!(send(&receiver, "1"), async {
         until(&receiver, |stats| stats.open == 1).await;
         drop(hub);
