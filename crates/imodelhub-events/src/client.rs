@@ -18,55 +18,13 @@ use transport_longpoll::message::Message;
 use transport_longpoll::request::{LockAction, ReceiveMode};
 use transport_longpoll::{HttpExchange, Lock, QueueClient};
 
+use crate::environment::Environment;
 use crate::event::{EventType, GlobalEventType, HubEvent};
 use crate::listener::{ListenerBuilder, Listeners};
 use crate::names::{GlobalSubscriptionKey, IModelId};
 use crate::service::Service;
 use crate::token::{Access, AccessTokenProvider, SasSource, SasToken};
 use crate::wsg::Scope;
-
-/// Which iModelHub.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Environment {
-    /// Bentley's service.
-    #[default]
-    Production,
-    /// Its test installation.
-    Qa,
-    /// Its development installation.
-    Dev,
-    /// Another one, or an iModelBank: its URL without `/sv1.1`.
-    Url(String),
-}
-
-impl Environment {
-    fn base(&self) -> Result<String> {
-        let url = match self {
-            Self::Production => "https://api.bentley.com/imodelhub",
-            Self::Qa => "https://qa-api.bentley.com/imodelhub",
-            Self::Dev => "https://dev-api.bentley.com/imodelhub",
-            Self::Url(url) => {
-                let url = url.trim().trim_end_matches('/');
-                let authority = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-                let wrong = match authority {
-                    None => Some("it must begin with https:// or http://"),
-                    Some(rest) if rest.split('/').next().is_none_or(str::is_empty) => Some("it has no host"),
-                    Some(rest) if rest.contains(['?', '#', '@']) => {
-                        Some("it has a query, a fragment or a login")
-                    }
-                    Some(_) => None,
-                };
-                if let Some(wrong) = wrong {
-                    let message = format!("the service URL cannot be used: {wrong}");
-                    return Err(Error::new(ErrorKind::InvalidUrl, "build client", message));
-                }
-                url
-            }
-        };
-        Ok(format!("{url}/sv1.1"))
-    }
-}
 
 /// A client of iModelHub's events. A clone is the same client.
 #[derive(Clone)]

@@ -33,25 +33,30 @@
 //! - [`IModelHubClient`] makes subscriptions and reads single events; [`AccessTokenProvider`] gives it fresh tokens.
 //! - [`ListenerBuilder`] has the settings of listeners, [`ListenerState`] says where one stands.
 //! - [`HubEvent`] is what arrives: [`IModelEvent`] or [`GlobalEvent`] with their fields, and always the raw body.
+//! - With the feature `webhooks`, the module `webhooks` receives the events of the iTwin Platform, which succeed these.
 //! - [`Error`] says what kind of failure it was, [`service_error`] what the service said about it.
 
 mod client;
+mod environment;
 mod event;
 mod listener;
 mod names;
 mod service;
 mod service_error;
 mod token;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 mod wsg;
 
-pub use client::{ClientBuilder, Environment, EventSubscription, IModelHubClient, LockedEvent};
+pub use client::{ClientBuilder, EventSubscription, IModelHubClient, LockedEvent};
+pub use environment::Environment;
 pub use event::{
-    ChangeSetPushed, Checkpoint, CodeState, CodesUpdated, ContextType, EventType, GlobalChange, GlobalEvent,
-    GlobalEventType, HubEvent, IModelEvent, LockLevel, LockType, LocksUpdated, VersionCreated,
+    ChangeSetPushed, Checkpoint, CodeState, CodesUpdated, ContextType, DecodeError, EventType, GlobalChange,
+    GlobalEvent, GlobalEventType, HubEvent, IModelEvent, LockLevel, LockType, LocksUpdated, VersionCreated,
 };
 pub use listener::{Listened, Listener, ListenerBuilder, ListenerState, ListenerStream, SubscriptionGap};
 pub use names::{GlobalSubscriptionKey, IModelId};
-pub use service_error::{ErrorClass, ServiceError, service_error};
+pub use service_error::{ErrorClass, ErrorDetail, ServiceError, service_error};
 pub use token::{AccessToken, AccessTokenProvider, SasToken};
 
 pub use event_core::hub::DrainReport;

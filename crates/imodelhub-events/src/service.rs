@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use event_core::{Error, ErrorKind, Result, Retry};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use transport_longpoll::HttpExchange;
 use transport_longpoll::auth::{Authorization, QueueAuth, SharedAuth};
 use transport_longpoll::exchange::{Request, Response};
@@ -24,6 +24,8 @@ pub(crate) struct Service {
     access: SharedAuth<Access>,
     timeout: Duration,
     wall_clock: fn() -> SystemTime,
+    /// What answers are asked for.
+    accept: Option<&'static str>,
 }
 
 impl Service {
@@ -34,7 +36,15 @@ impl Service {
         timeout: Duration,
         wall_clock: fn() -> SystemTime,
     ) -> Self {
-        Self { base, exchange, access: SharedAuth::new(access).wall_clock(wall_clock), timeout, wall_clock }
+        let access = SharedAuth::new(access).wall_clock(wall_clock);
+        Self { base, exchange, access, timeout, wall_clock, accept: None }
+    }
+
+    /// The same, asking for answers of this type.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn accepting(mut self, accept: &'static str) -> Self {
+        self.accept = Some(accept);
+        self
     }
 
     pub(crate) fn wall_clock(&self) -> fn() -> SystemTime {
@@ -69,6 +79,10 @@ impl Service {
         let method = match call.method {
             Method::Post => http::Method::POST,
             Method::Delete => http::Method::DELETE,
+            #[cfg(feature = "webhooks")]
+            Method::Get => http::Method::GET,
+            #[cfg(feature = "webhooks")]
+            Method::Patch => http::Method::PATCH,
         };
         let mut request = Request::new(method, format!("{}{}", self.base, call.path), self.timeout);
         let unsendable = |_| {
@@ -83,6 +97,9 @@ impl Service {
         request.headers.insert(AUTHORIZATION, authorization);
         if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
             request.headers.insert(CORRELATION, id);
+        }
+        if let Some(accept) = self.accept {
+            request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
         if let Some(body) = &call.body {
             request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

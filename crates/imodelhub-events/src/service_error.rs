@@ -17,6 +17,20 @@ pub struct ServiceError {
     pub error_id: Option<String>,
     /// What the service says about it.
     pub message: String,
+    /// What in the request it is about, where the service says that: the iTwin Platform does.
+    pub details: Vec<ErrorDetail>,
+}
+
+/// What a refusal is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErrorDetail {
+    /// The service's name for the mistake.
+    pub code: String,
+    /// What the service says about it.
+    pub message: String,
+    /// Where in the request it is.
+    pub target: Option<String>,
 }
 
 /// What an error means to whoever made the call.
@@ -118,6 +132,9 @@ impl ServiceError {
     /// Reads the body of a refusal.
     pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(error) = body.get("error").filter(|error| error.is_object()) {
+            return Self::of_the_platform(status, error);
+        }
         let text =
             |key: &str| body.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         let message = match (text("errorMessage"), text("errorDescription")) {
@@ -126,7 +143,28 @@ impl ServiceError {
             (None, Some(more)) => more.to_owned(),
             (None, None) => "the service gave no reason".to_owned(),
         };
-        Self { status, error_id: text("errorId").map(str::to_owned), message: shortened(&message) }
+        let (error_id, message) = (text("errorId").map(str::to_owned), shortened(&message));
+        Self { status, error_id, message, details: Vec::new() }
+    }
+
+    /// Reads the words of the iTwin Platform.
+    fn of_the_platform(status: u16, error: &Value) -> Self {
+        /// The most details that are kept.
+        const MOST: usize = 20;
+        let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).map(shortened);
+        let details = error.get("details").and_then(Value::as_array).into_iter().flatten().take(MOST);
+        Self {
+            status,
+            error_id: text(error, "code").filter(|code| !code.is_empty()),
+            message: text(error, "message").unwrap_or_else(|| "the service gave no reason".to_owned()),
+            details: details
+                .map(|detail| ErrorDetail {
+                    code: text(detail, "code").unwrap_or_default(),
+                    message: text(detail, "message").unwrap_or_default(),
+                    target: text(detail, "target"),
+                })
+                .collect(),
+        }
     }
 
     /// The service's number for the error, as the official client knows it; `None` for a name outside its tables.
@@ -181,6 +219,7 @@ impl ServiceError {
                 403 => ErrorKind::PermissionDenied,
                 404 | 410 => ErrorKind::NotFound,
                 409 => ErrorKind::Duplicate,
+                422 => ErrorKind::InvalidInput,
                 429 | 500.. => ErrorKind::Unreachable,
                 _ => ErrorKind::Refused,
             },
@@ -209,9 +248,13 @@ fn shortened(message: &str) -> String {
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error_id {
-            Some(id) => write!(f, "{id}: {} (HTTP {})", self.message, self.status),
-            None => write!(f, "{} (HTTP {})", self.message, self.status),
+            Some(id) => write!(f, "{id}: {} (HTTP {})", self.message, self.status)?,
+            None => write!(f, "{} (HTTP {})", self.message, self.status)?,
         }
+        for ErrorDetail { message, target, .. } in &self.details {
+            write!(f, "; {}: {message}", target.as_deref().unwrap_or("request"))?;
+        }
+        Ok(())
     }
 }
 

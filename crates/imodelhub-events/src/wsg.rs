@@ -24,6 +24,10 @@ pub(crate) struct Call {
 pub(crate) enum Method {
     Post,
     Delete,
+    #[cfg(feature = "webhooks")]
+    Get,
+    #[cfg(feature = "webhooks")]
+    Patch,
 }
 
 /// What an answer's envelope holds.

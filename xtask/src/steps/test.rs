@@ -8,6 +8,8 @@ use crate::runner::{self, Context, Finished, Outcome};
 const CASES: &str = "20000";
 /// The same in `cargo xtask full`.
 const FULL_CASES: &str = "1000000";
+/// How many webhooks are delivered there.
+const FULL_DELIVERIES: &str = "10000";
 
 pub(super) fn run(context: &Context) -> Outcome {
     let result = run_sized(context, false).and_then(|note| {
@@ -25,6 +27,7 @@ fn run_sized(context: &Context, full: bool) -> Result<String, String> {
     let mut command = if nextest { nextest_command(context, full) } else { libtest_command(context, full) };
     if full {
         command.env("PROPTEST_CASES", FULL_CASES);
+        command.env("WEBHOOK_DELIVERIES", FULL_DELIVERIES);
     } else if std::env::var_os("PROPTEST_CASES").is_none() {
         command.env("PROPTEST_CASES", CASES);
     }

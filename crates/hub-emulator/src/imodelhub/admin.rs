@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::hub::Hub;
 use super::topic::Topic;
@@ -67,6 +67,48 @@ fn publish(hub: &Hub, topic: &Topic, body: &[u8]) -> Response {
         Some(recipients) => answer(StatusCode::OK, &json!({"published": count, "recipients": recipients})),
         None => refuse(&format!("there is no event type {name:?} in this family")),
     }
+}
+
+/// An event to tell to webhooks.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Telling {
+    event_type: String,
+    #[serde(rename = "iTwinId")]
+    itwin_id: Option<String>,
+    #[serde(default)]
+    content: Value,
+}
+
+/// `POST /admin/webhooks/events`.
+pub(super) async fn tell_webhooks(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(Telling { event_type, itwin_id, content }) => {
+            let told = hub.tell(&event_type, itwin_id.as_deref(), &content);
+            answer(StatusCode::OK, &json!({"told": told}))
+        }
+        Err(error) => refuse(&format!(r#"the body is {{"eventType":"..","content":{{}}}}: {error}"#)),
+    }
+}
+
+/// `POST /admin/webhooks/faults`.
+pub(super) async fn webhook_fault(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(fault) => {
+            if hub.configure(|service| service.webhooks.add_fault(fault)) {
+                answer(StatusCode::OK, &json!({"added": 1}))
+            } else {
+                refuse("1,000 faults wait already")
+            }
+        }
+        Err(error) => refuse(&format!(r#"the body is {{"action":{{"do":"repeat"}}}}: {error}"#)),
+    }
+}
+
+/// `DELETE /admin/webhooks/faults`.
+pub(super) async fn clear_webhook_faults(State(hub): State<Arc<Hub>>) -> Response {
+    let cleared = hub.configure(|service| service.webhooks.clear_faults());
+    answer(StatusCode::OK, &json!({"cleared": cleared}))
 }
 
 /// Settings that can be changed; what is not given stays.

@@ -70,6 +70,29 @@ pub(super) fn wsg_error(status: StatusCode, id: &str, message: &str) -> Answer {
     with_type(status, JSON, text(&error))
 }
 
+/// An answer of the iTwin Platform.
+pub(super) fn platform(status: StatusCode, body: &Value) -> Answer {
+    with_type(status, JSON, body.to_string())
+}
+
+/// A refusal of the iTwin Platform; `about` is code, message and target of its detail.
+pub(super) fn platform_error(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    about: Option<(&str, &str, &str)>,
+) -> Answer {
+    let details: Vec<Value> = about
+        .into_iter()
+        .map(|(code, message, target)| json!({"code": code, "message": message, "target": target}))
+        .collect();
+    let mut error = json!({"code": code, "message": message});
+    if !details.is_empty() {
+        error["details"] = Value::from(details);
+    }
+    platform(status, &json!({"error": error}))
+}
+
 /// A queue request refused.
 pub(super) fn bus_error(status: StatusCode, detail: &str) -> Answer {
     let code = status.as_u16();

@@ -32,7 +32,7 @@ pub(super) fn site(hub: &Arc<Hub>) -> Router {
     let counting = Arc::clone(hub);
     let doorkeeper = Arc::new(Guard {
         policy: hub.config.policy.clone(),
-        methods: "GET, POST, PUT, DELETE",
+        methods: "GET, POST, PUT, PATCH, DELETE",
         headers: "authorization, content-type, x-correlation-id",
         refused: Box::new(move || counting.count(|stats| stats.foreign_requests += 1)),
     });
@@ -41,6 +41,8 @@ pub(super) fn site(hub: &Arc<Hub>) -> Router {
         .route("/admin/state", get(admin::state))
         .route("/admin/imodels/{id}/events", post(admin::publish_imodel))
         .route("/admin/global/events", post(admin::publish_global))
+        .route("/admin/webhooks/events", post(admin::tell_webhooks))
+        .route("/admin/webhooks/faults", post(admin::webhook_fault).delete(admin::clear_webhook_faults))
         .route("/admin/config", get(admin::config).post(admin::configure))
         .route("/admin/advance", post(admin::advance))
         .route("/admin/sas/expire", post(admin::expire_sas))
@@ -61,6 +63,7 @@ async fn about() -> Response {
             env!("CARGO_PKG_VERSION"),
             ": iModelHub events for tests and demos. Give a client this address as that of an iModelBank.\n\
              GET /admin/state, POST /admin/imodels/ID/events, POST /admin/global/events, GET and POST /admin/config, \
+             POST /admin/webhooks/events, POST and DELETE /admin/webhooks/faults, \
              POST /admin/advance, POST /admin/sas/expire, POST /admin/tokens/revoke, GET and DELETE /admin/captures, \
              GET, POST, PUT and DELETE /admin/faults, GET, PUT and DELETE /admin/bugginess and /admin/defects\n",
         ),

@@ -31,6 +31,8 @@ pub(crate) struct Hub {
     pub(super) defects: Defects,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Rung when there is something to send to webhooks.
+    pub(super) told: Notify,
 }
 
 #[derive(Debug)]
@@ -57,12 +59,18 @@ impl Hub {
         let inner = Inner {
             running: false,
             address: config.address.to_string(),
-            service: Service::new(config.settings.clone(), config.rules.clone(), seed, defects.clone()),
+            service: Service::new(
+                config.settings.clone(),
+                config.rules.clone(),
+                (seed, config.poster.is_given()),
+                defects.clone(),
+            ),
             faults: Dial::default(),
             captures: Captures::new(config.captures),
             bells: BTreeMap::new(),
         };
-        Arc::new(Self { config, clock, defects, inner: Mutex::new(inner), changed: Notify::new() })
+        let (changed, told) = (Notify::new(), Notify::new());
+        Arc::new(Self { config, clock, defects, inner: Mutex::new(inner), changed, told })
     }
 
     pub(super) fn set_running(&self, running: bool, address: Option<String>) {
@@ -126,7 +134,7 @@ impl Hub {
 
     /// Publishes an event `count` times; says for how many subscriptions it was queued. `None`: no such type.
     pub(crate) fn publish(&self, topic: &Topic, name: &str, body: Option<&str>, count: u64) -> Option<usize> {
-        self.change(|inner, now| {
+        let published = self.change(|inner, now| {
             inner.tick(now);
             let mut reached = BTreeSet::new();
             for _ in 0..count {
@@ -134,7 +142,21 @@ impl Hub {
             }
             inner.ring(&reached);
             Some(reached.len())
-        })
+        });
+        self.told.notify_waiters();
+        published
+    }
+
+    /// Tells an event to the webhooks that want it; says to how many.
+    pub(super) fn tell(&self, event_type: &str, itwin: Option<&str>, content: &Value) -> usize {
+        let told = self.change(|inner, now| {
+            let (told, dropped) = inner.service.webhooks.tell(event_type, itwin, content, now);
+            inner.service.bus.stats.webhooks_told += told as u64;
+            inner.service.bus.stats.webhooks_over_limit += dropped as u64;
+            told
+        });
+        self.told.notify_waiters();
+        told
     }
 
     /// Puts the time forward.
@@ -198,6 +220,11 @@ impl Hub {
     /// Looks at or changes settings.
     pub(super) fn configure<T>(&self, change: impl FnOnce(&mut Service) -> T) -> T {
         self.change(|inner, _| change(&mut inner.service))
+    }
+
+    /// The same, where it is no news to those who wait for something to change.
+    pub(super) fn configure_quietly<T>(&self, change: impl FnOnce(&mut Service) -> T) -> T {
+        self.change_quietly(|inner, _| change(&mut inner.service))
     }
 
     /// Answers a request: with what the service says, and what faults make of it.

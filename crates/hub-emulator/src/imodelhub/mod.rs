@@ -8,6 +8,7 @@
 //! `answers` (the forms), `bus` and `queue` (subscriptions and messages), `sas` and `tokens` (who may do what),
 //! `events` (what events say; their wrapping is transport-longpoll's). `hub` holds it under a lock and keeps polls
 //! waiting; `http`, `admin` and `server` are the network; `faults` and `spoil` are the misbehaviour.
+//! `webhooks` is the iTwin Platform's way of telling the same: its routes, and what is sent to callbacks.
 
 mod admin;
 mod answers;
@@ -33,6 +34,8 @@ mod tokens;
 mod topic;
 #[cfg(feature = "inspector")]
 mod view;
+mod webhook_methods;
+mod webhooks;
 mod wsg;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,6 +44,7 @@ use std::time::Duration;
 pub use faults::{Action, Fault, Faults};
 pub use methods::ConnectionReset;
 pub use state::{State, Stats, SubscriptionInfo};
+pub use webhooks::{WebhookAction, WebhookFault};
 
 pub(crate) use hub::Hub;
 pub(crate) use server::Server;
@@ -58,6 +62,9 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     pub(crate) settings: service::Settings,
     pub(crate) rules: bus::Rules,
+    /// How webhooks are sent, and sent again.
+    pub(crate) poster: webhooks::Poster,
+    pub(crate) resending: webhooks::Resending,
     /// How many exchanges are kept.
     pub(crate) captures: usize,
     /// What ids are made from; `None`: something new at each start.
@@ -89,6 +96,8 @@ impl Default for Config {
             policy: Policy::default(),
             settings,
             rules,
+            poster: webhooks::Poster::default(),
+            resending: webhooks::Resending::default(),
             captures: 1_000,
             seed: None,
         }

@@ -7,6 +7,8 @@ use super::topic::Topic;
 pub(super) enum Route<'a> {
     /// The REST side.
     Wsg { topic: Topic, class: Class, id: Option<&'a str> },
+    /// The platform's webhooks, or one of them.
+    Webhooks { id: Option<&'a str> },
     /// A queue.
     Bus { topic: Topic, subscription: &'a str, place: Place<'a> },
 }
@@ -47,6 +49,10 @@ impl<'a> Route<'a> {
             return wsg(&segments[version + 1..]);
         }
         match segments.split_first() {
+            Some((first, [])) if first.eq_ignore_ascii_case("webhooks") => Ok(Route::Webhooks { id: None }),
+            Some((first, [id])) if first.eq_ignore_ascii_case("webhooks") => {
+                Ok(Route::Webhooks { id: Some(id) })
+            }
             Some((first, rest)) if first.eq_ignore_ascii_case("bus") => bus(rest).ok_or(NoRoute::NoEntity),
             _ => Err(NoRoute::Unknown),
         }
@@ -130,6 +136,8 @@ mod tests {
             Route::parse("/bus/iModelHubGlobalEvents/subscriptions/S/messages/2/T"),
             Ok(Route::Bus { topic: Topic::Global, subscription: "S", place: Place::Message("2", "T") })
         );
+        assert_eq!(Route::parse("/webhooks/"), Ok(Route::Webhooks { id: None }));
+        assert_eq!(Route::parse("/Webhooks/7"), Ok(Route::Webhooks { id: Some("7") }));
     }
 
     #[test]
@@ -141,6 +149,7 @@ mod tests {
             ("/sv1.1/Repositories/iModel--x/iModelScope/Lock/", NoRoute::NoClass),
             ("/sv1.1/Repositories/Global--Global/iModelScope/EventSAS/", NoRoute::NoClass),
             ("/sv1.1/Repositories/Global/GlobalScope/GlobalEventSAS/", NoRoute::NoClass),
+            ("/webhooks/7/activate", NoRoute::Unknown),
             ("/bus", NoRoute::NoEntity),
             ("/bus/x/Subscriptions/s/messages/head", NoRoute::NoEntity),
             ("/bus/imodelhubglobalevents/Subscriptions/s/messages/tail", NoRoute::NoEntity),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::webhooks::deliver;
 use super::{Hub, http};
 use crate::error::Error;
 use crate::net::{self, Door, Place};
@@ -27,6 +28,7 @@ impl Server {
         let socket = net::Server::start(place, door, HEAD_TIMEOUT, Arc::new(Vec::new), |tasks, address| {
             hub.set_running(true, Some(address.to_string()));
             tasks.tracker.spawn(end_what_is_over(Arc::clone(&hub), tasks.stop.clone()));
+            tasks.tracker.spawn(deliver(Arc::clone(&hub), tasks.stop.clone(), tasks.tracker.clone()));
             http::site(&hub)
         })
         .await?;

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::{Method, Request, StatusCode};
 use transport_longpoll::binary_xml::{Form, wrap_as};
 
-use super::answers::{Answer, bus_error, delivery, empty, wsg_error};
+use super::answers::{Answer, bus_error, delivery, empty, platform_error, wsg_error};
 use super::bus::{Bus, NotSettled, Rules};
 use super::events::{default_body, is_known};
 use super::ids::Ids;
@@ -18,6 +18,7 @@ use super::route::{NoRoute, Place, Route};
 use super::sas::SasTokens;
 use super::tokens::{AccessTokens, Refused};
 use super::topic::Topic;
+use super::webhooks::Webhooks;
 use super::wsg;
 use crate::faults::{Defect, Defects};
 
@@ -43,6 +44,7 @@ pub(super) struct Service {
     pub(super) bus: Bus,
     pub(super) sas: SasTokens,
     pub(super) tokens: AccessTokens,
+    pub(super) webhooks: Webhooks,
     defects: Defects,
     published: u64,
 }
@@ -68,13 +70,19 @@ pub(super) struct Poll {
 }
 
 impl Service {
-    pub(super) fn new(settings: Settings, rules: Rules, seed: u64, defects: Defects) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        rules: Rules,
+        (seed, callbacks_anywhere): (u64, bool),
+        defects: Defects,
+    ) -> Self {
         let tokens = AccessTokens::new(&settings.access_tokens);
         Self {
             settings,
             bus: Bus::new(rules, Ids::new(seed), defects.clone()),
             sas: SasTokens::new(defects.clone()),
             tokens,
+            webhooks: Webhooks::new(seed, callbacks_anywhere),
             defects,
             published: 0,
         }
@@ -94,6 +102,13 @@ impl Service {
                     return Step::Answer(login_failed(refused));
                 }
                 Step::Answer(wsg::handle(self, &topic, class, id, request, &origin, now))
+            }
+            Ok(Route::Webhooks { id }) => {
+                if let Err(refused) = self.tokens.admit(authorization) {
+                    self.bus.stats.tokens_refused += 1;
+                    return Step::Answer(not_let_in(refused));
+                }
+                Step::Answer(self.webhooks.handle(id, request, now))
             }
             Ok(Route::Bus { .. }) if self.is_lost(request.uri().path()) => no_such_entity(),
             Ok(Route::Bus { topic, subscription, place }) => {
@@ -205,6 +220,9 @@ impl Service {
             default = default_body(topic, name, self.published);
             &default
         };
+        let (told, dropped) = self.webhooks.tell_of(topic, name, json, now);
+        self.bus.stats.webhooks_told += told as u64;
+        self.bus.stats.webhooks_over_limit += dropped as u64;
         // Always UTF-8, as in every recording; .NET would choose UTF-16 for some texts.
         let body = if self.settings.plain_bodies {
             Bytes::copy_from_slice(json.as_bytes())
@@ -239,6 +257,15 @@ pub(super) fn login_failed(refused: Refused) -> Answer {
         Refused::Unknown => "The access token is expired or revoked",
     };
     wsg_error(StatusCode::UNAUTHORIZED, "LoginFailed", message)
+}
+
+/// The platform's words for the same.
+fn not_let_in(refused: Refused) -> Answer {
+    let (code, message) = match refused {
+        Refused::Missing => ("HeaderNotFound", "Header Authorization was not found in the request."),
+        Refused::Unknown => ("InvalidToken", "The access token is expired or revoked."),
+    };
+    platform_error(StatusCode::UNAUTHORIZED, code, message, None)
 }
 
 pub(super) fn sas_refused() -> Answer {

@@ -111,6 +111,20 @@ pub struct Stats {
     pub locks_lapsed: u64,
     /// Messages delivered too often, and taken out.
     pub dead_lettered: u64,
+    /// Events told to webhooks: one for three of them counts three times.
+    pub webhooks_told: u64,
+    /// Those that found too many waiting, and were dropped.
+    pub webhooks_over_limit: u64,
+    /// Requests to callbacks.
+    pub webhooks_sent: u64,
+    /// Those of them that were sent before.
+    pub webhooks_resent: u64,
+    /// Those that were refused, not answered in time, or not at all.
+    pub webhooks_refused: u64,
+    /// Events that a callback acknowledged in the end.
+    pub webhooks_acknowledged: u64,
+    /// Events that no callback acknowledged, and that are not sent again.
+    pub webhooks_given_up: u64,
     /// Faults that hit a request.
     pub faults_applied: u64,
 }

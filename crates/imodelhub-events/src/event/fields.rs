@@ -1,68 +1,147 @@
 //! Reading members of a body: what is missing is left out, numbers may come as text, extra members stay in the raw
 //! body.
 
+use std::fmt;
+
 use event_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
+/// Where a body has another form than its type promises: the place in the JSON, what stands there, what should.
+///
+/// It is the [source](std::error::Error::source) of an [`Error`] of kind [`ErrorKind::Decode`]. It names members and
+/// kinds of JSON values, never the values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    path: String,
+    found: &'static str,
+    expected: &'static str,
+}
+
+impl DecodeError {
+    /// The place inside the body, such as `ObjectIds` or `content.changesetIndex`; empty for the body as a whole.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What stands there: "null", "a boolean", "a number", "a text", "a list", "an object", or "nothing".
+    pub fn found(&self) -> &str {
+        self.found
+    }
+
+    /// What should stand there, in a few words.
+    pub fn expected(&self) -> &str {
+        self.expected
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, found, expected } = self;
+        match path.as_str() {
+            "" => write!(f, "the body is {found}, expected {expected}"),
+            path => write!(f, "`{path}` is {found}, expected {expected}"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
 /// The members of one body.
-pub(super) struct Body<'a> {
+pub(crate) struct Body<'a> {
     value: &'a Value,
     event_type: &'a str,
+    /// Where the body stands, in what was received.
+    within: &'static str,
 }
 
 impl<'a> Body<'a> {
     pub(super) fn new(value: &'a Value, event_type: &'a str) -> Result<Self> {
-        let body = Self { value, event_type };
-        if value.is_object() { Ok(body) } else { Err(body.wrong("the body", "a JSON object")) }
+        Self::within("", value, event_type)
+    }
+
+    /// A body that is itself a member.
+    pub(crate) fn within(within: &'static str, value: &'a Value, event_type: &'a str) -> Result<Self> {
+        let body = Self { value, event_type, within };
+        if value.is_object() { Ok(body) } else { Err(body.wrong("", Some(value), "an object")) }
     }
 
     /// A text; empty if it is missing or null.
-    pub(super) fn text(&self, key: &str) -> Result<String> {
+    pub(crate) fn text(&self, key: &str) -> Result<String> {
         match self.value.get(key) {
             None | Some(Value::Null) => Ok(String::new()),
             Some(Value::String(text)) => Ok(text.clone()),
             Some(Value::Number(number)) => Ok(number.to_string()),
-            Some(_) => Err(self.wrong(key, "text")),
+            other => Err(self.wrong(key, other, "a text")),
         }
     }
 
     /// A text; `None` if it is missing, null or empty.
-    pub(super) fn optional(&self, key: &str) -> Result<Option<String>> {
+    pub(crate) fn optional(&self, key: &str) -> Result<Option<String>> {
         Ok(Some(self.text(key)?).filter(|text| !text.is_empty()))
     }
 
     /// A number, or a number as text; `None` if it is missing or null.
-    pub(super) fn number(&self, key: &str) -> Result<Option<i64>> {
-        match self.value.get(key) {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<i64>> {
+        const WANTED: &str = "a whole number";
+        let value = self.value.get(key);
+        match value {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Number(number)) => {
-                number.as_i64().map(Some).ok_or_else(|| self.wrong(key, "a whole number"))
+                number.as_i64().map(Some).ok_or_else(|| self.wrong(key, value, WANTED))
             }
             Some(Value::String(text)) if text.is_empty() => Ok(None),
             Some(Value::String(text)) => {
-                text.trim().parse().map(Some).map_err(|_| self.wrong(key, "a whole number"))
+                text.trim().parse().map(Some).map_err(|_| self.wrong(key, value, WANTED))
             }
-            Some(_) => Err(self.wrong(key, "a whole number")),
+            other => Err(self.wrong(key, other, WANTED)),
         }
     }
 
     /// A list of texts; empty if it is missing or null.
     pub(super) fn texts(&self, key: &str) -> Result<Vec<String>> {
-        match self.value.get(key) {
+        const WANTED: &str = "a list of texts";
+        let value = self.value.get(key);
+        match value {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(items)) => items
                 .iter()
-                .map(|item| {
-                    item.as_str().map(str::to_owned).ok_or_else(|| self.wrong(key, "a list of texts"))
-                })
+                .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| self.wrong(key, value, WANTED)))
                 .collect(),
-            Some(_) => Err(self.wrong(key, "a list of texts")),
+            other => Err(self.wrong(key, other, WANTED)),
         }
     }
 
-    fn wrong(&self, what: &str, wanted: &str) -> Error {
-        let message =
-            format!("in a {}, {what} is not {wanted}; the raw body is still there", self.event_type);
-        Error::new(ErrorKind::Decode, "read event", message)
+    /// The members other than these, as they came.
+    #[cfg(feature = "webhooks")]
+    pub(crate) fn rest(&self, known: &[&str]) -> serde_json::Map<String, Value> {
+        let members = self.value.as_object().into_iter().flatten();
+        members
+            .filter(|(key, _)| !known.contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    fn wrong(&self, key: &str, found: Option<&Value>, expected: &'static str) -> Error {
+        let path = match (self.within, key) {
+            (within, "") => within.to_owned(),
+            ("", key) => key.to_owned(),
+            (within, key) => format!("{within}.{key}"),
+        };
+        let cause = DecodeError { path, found: kind(found), expected };
+        let message = format!("in a {}, {cause}; the raw body is still there", self.event_type);
+        Error::new(ErrorKind::Decode, "read event", message).with_source(cause)
+    }
+}
+
+/// What kind of JSON value it is.
+fn kind(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "nothing",
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "a boolean",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::String(_)) => "a text",
+        Some(Value::Array(_)) => "a list",
+        Some(Value::Object(_)) => "an object",
     }
 }

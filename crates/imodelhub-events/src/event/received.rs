@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{GlobalEvent, IModelEvent};
 
-/// An event from a queue: its type and body, and what the queue says about it.
+/// An event from a queue, or from a webhook: its type and body, and what the queue says about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubEvent(Event);
 
@@ -25,7 +25,14 @@ impl HubEvent {
     /// # Errors
     ///
     /// [`ErrorKind::Decode`](event_core::ErrorKind::Decode) when the body of a known type has another form.
+    ///
+    /// With the feature `webhooks`, an event that came by a webhook is read as the one that it succeeds: deleted iModels,
+    /// named versions (without their name, which the platform leaves out) and pushed changesets; others are unknown here.
     pub fn imodel(&self) -> Result<IModelEvent> {
+        #[cfg(feature = "webhooks")]
+        if crate::webhooks::came_by_webhook(&self.0) {
+            return Ok(crate::webhooks::as_imodel_event(&self.webhook()?.content()?, self.event_type()));
+        }
         IModelEvent::read(self.event_type(), self.body())
     }
 
@@ -35,17 +42,41 @@ impl HubEvent {
     ///
     /// As [`HubEvent::imodel`].
     pub fn global(&self) -> Result<GlobalEvent> {
+        #[cfg(feature = "webhooks")]
+        if crate::webhooks::came_by_webhook(&self.0) {
+            return Ok(crate::webhooks::as_global_event(&self.webhook()?.content()?, self.event_type()));
+        }
         GlobalEvent::read(self.event_type(), self.body())
     }
 
-    /// The body; `null` when it could not be read, and then [`HubEvent::raw`] has its bytes in base64.
+    /// The event as a webhook brought it, with its envelope and typed content.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Decode`](event_core::ErrorKind::Decode) if it came from a queue, or cannot be held as a tree.
+    #[cfg(feature = "webhooks")]
+    pub fn webhook(&self) -> Result<crate::webhooks::WebhookEvent> {
+        crate::webhooks::WebhookEvent::of(&self.0)
+    }
+
+    /// The body; `null` when it could not be read, and then [`HubEvent::raw`] has its bytes in base64. Of an event that
+    /// came by a webhook, its `content`.
     pub fn body(&self) -> &Value {
-        self.0.data_value()
+        let data = self.0.data_value();
+        #[cfg(feature = "webhooks")]
+        if crate::webhooks::came_by_webhook(&self.0) {
+            return data.get("content").unwrap_or(&Value::Null);
+        }
+        data
     }
 
     /// What the event is about: the iModel's id, or `iModelHubGlobalEvents`.
     pub fn event_topic(&self) -> Option<&str> {
-        self.body().get("EventTopic").and_then(Value::as_str)
+        let topic = self.body().get("EventTopic");
+        #[cfg(feature = "webhooks")]
+        let topic =
+            if crate::webhooks::came_by_webhook(&self.0) { self.body().get("imodelId") } else { topic };
+        topic.and_then(Value::as_str)
     }
 
     /// The message's id, by which a repeated delivery is recognised.

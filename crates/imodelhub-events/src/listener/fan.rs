@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use event_core::hub::{Deferred, HubBuilder};
+use event_core::hub::HubBuilder;
 use event_core::supervisor::ReconnectPolicy;
 use event_core::transport::Guarantee;
 use event_core::{Context, Error, ErrorKind, Event, EventHub, Result, SubscriptionId};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -20,12 +20,13 @@ use transport_longpoll::auth::{Authorization, FixedAuth, QueueAuth};
 use transport_longpoll::request::ReceiveMode;
 use transport_longpoll::{HttpExchange, LongPollTransport, QueueState};
 
+use super::sink::Sink;
 use super::{ListenerState, SubscriptionGap};
 use crate::client::{EventSubscription, IModelHubClient, WeakClient};
 use crate::event::HubEvent;
 
 /// What a journal notes for itself is no event of the service.
-const BUT_GAPS: &str = "not topic=event-journal.gap";
+pub(crate) const BUT_GAPS: &str = "not topic=event-journal.gap";
 /// The longest pause between attempts to create an expired subscription anew; the first is a second.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -75,31 +76,6 @@ pub(super) struct Wishes {
 pub(super) type OnGap = Arc<dyn Fn(&SubscriptionGap) + Send + Sync>;
 pub(super) type OnPossibleLoss = Arc<dyn Fn(&Error) + Send + Sync>;
 pub(super) type OnFallback = Arc<dyn Fn(&Error) + Send + Sync>;
-type Give = dyn Fn(HubEvent, Deferred) -> BoxFuture<'static, Result<()>> + Send + Sync;
-
-/// What a listener does with an event.
-#[derive(Clone)]
-pub(super) struct Sink {
-    give: Arc<Give>,
-    /// The event waits for a reader first, who says when it begins.
-    waits: bool,
-}
-
-impl Sink {
-    /// Works on an event at once.
-    pub(super) fn working(
-        work: impl Fn(HubEvent) -> BoxFuture<'static, Result<()>> + Send + Sync + 'static,
-    ) -> Self {
-        Self { give: Arc::new(move |event, _| work(event)), waits: false }
-    }
-
-    /// Keeps an event for a reader.
-    pub(super) fn waiting(
-        keep: impl Fn(HubEvent, Deferred) -> BoxFuture<'static, Result<()>> + Send + Sync + 'static,
-    ) -> Self {
-        Self { give: Arc::new(keep), waits: true }
-    }
-}
 
 /// Calls a function of the caller; if it panics, that is logged, and the listener goes on.
 fn told(what: &'static str, tell: impl FnOnce()) {
@@ -349,13 +325,13 @@ impl Fan {
         self.received.store(true, Ordering::Relaxed);
         let sinks: Vec<Sink> = self.listeners.lock().1.iter().map(|(_, sink)| sink.clone()).collect();
         let deferred = context.defer();
-        if !sinks.iter().all(|sink| sink.waits) {
+        if !sinks.iter().all(Sink::waits) {
             deferred.begin();
         }
         let handled = join_all(sinks.into_iter().map(|sink| {
             let (event, deferred) = (event.clone(), deferred.clone());
             // One that panics must not cut the others off.
-            AssertUnwindSafe(async move { (sink.give)(event, deferred).await }).catch_unwind()
+            AssertUnwindSafe(async move { sink.give(event, deferred).await }).catch_unwind()
         }));
         let mut outcome = Ok(());
         for handled in handled.await {

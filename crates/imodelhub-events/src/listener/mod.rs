@@ -1,6 +1,7 @@
-//! Listening to a subscription: one poll, however many listeners.
+//! Listening to a subscription: one poll, however many listeners. What a listener is, wherever events come from.
 
 mod fan;
+mod sink;
 mod stream;
 
 use std::fmt;
@@ -9,17 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_core::{Error, ErrorKind, IntoReply, Result, SubscriptionId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::watch;
 use transport_longpoll::request::ReceiveMode;
 
 pub(crate) use fan::Listeners;
 #[cfg(feature = "journal")]
 pub(crate) use fan::journaling;
+#[cfg(feature = "webhooks")]
+pub(crate) use fan::{BUT_GAPS, Layer};
+pub(crate) use sink::Sink;
 pub use stream::{Listened, ListenerStream};
 
 use crate::client::{EventSubscription, IModelHubClient};
 use crate::event::HubEvent;
-use fan::{Fan, Sink, Wishes};
+use fan::{Fan, Wishes};
 
 /// Where a listener stands.
 #[derive(Clone, Debug)]
@@ -135,11 +139,7 @@ impl ListenerBuilder {
         F: Fn(HubEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoReply> + Send + 'static,
     {
-        self.listen(Sink::working(move |event| {
-            let handling = handler(event);
-            Box::pin(async move { handling.await.into_reply().map(drop) })
-        }))
-        .await
+        self.listen(Sink::handling(handler)).await
     }
 
     /// Listens with a stream. Under a lock each event must be [acknowledged](Listened::ack). One that waits for the
@@ -153,30 +153,8 @@ impl ListenerBuilder {
     ///
     /// As [`ListenerBuilder::handle`].
     pub async fn stream(self) -> Result<ListenerStream> {
-        let (events, arriving) = mpsc::channel::<Listened>(1);
-        let locked = self.mode == ReceiveMode::PeekLock;
-        let listener = self
-            .listen(Sink::waiting(move |event, deferred| {
-                let events = events.clone();
-                Box::pin(async move {
-                    let (done, handled) = oneshot::channel();
-                    let gone = |_| Error::new(ErrorKind::Handler, "listen", "the stream was dropped");
-                    events.send(Listened::new(event, done, deferred)).await.map_err(gone)?;
-                    if locked {
-                        handled.await.map_err(|_| {
-                            Error::new(
-                                ErrorKind::Handler,
-                                "listen",
-                                "the event was dropped without an acknowledgement",
-                            )
-                        })?;
-                    }
-                    Ok(())
-                })
-            }))
-            .await?;
-        let state = listener.fan.state.subscribe();
-        Ok(ListenerStream::new(arriving, state, listener))
+        let (sink, arriving) = Sink::streaming(self.mode == ReceiveMode::PeekLock);
+        Ok(ListenerStream::new(arriving, self.listen(sink).await?))
     }
 
     async fn listen(self, sink: Sink) -> Result<Listener> {
@@ -192,12 +170,12 @@ impl ListenerBuilder {
                 return Err(Error::new(ErrorKind::Duplicate, "listen", message));
             }
             let number = fan.add(sink);
-            return Ok(Listener { client: client.clone(), fan, number });
+            return Ok(Listener::holding(Reading { client: client.clone(), fan, number }));
         }
         let fan = Fan::new(&client, subscription, mode, wishes);
         let number = fan.add(sink);
         // Dropped before it is done, this removes what was begun.
-        let listener = Listener { client: client.clone(), fan: Arc::clone(&fan), number };
+        let listener = Listener::holding(Reading { client: client.clone(), fan: Arc::clone(&fan), number });
         listeners.attach(&client, &fan).await?;
         Ok(listener)
     }
@@ -210,36 +188,67 @@ impl ListenerBuilder {
 /// after its lock. A destructive poll that is under way ends by itself; a new listener takes over what it brings,
 /// and without one that is lost.
 pub struct Listener {
-    client: IModelHubClient,
-    fan: Arc<Fan>,
-    number: u64,
+    held: Box<dyn Held>,
+}
+
+/// What makes a listener go on, until it is dropped.
+pub(crate) trait Held: Send + Sync {
+    fn states(&self) -> watch::Receiver<ListenerState>;
+    fn mode(&self) -> ReceiveMode;
+    fn id(&self) -> SubscriptionId;
 }
 
 impl Listener {
-    /// Where it stands.
-    pub fn state(&self) -> ListenerState {
-        self.fan.state.borrow().clone()
+    pub(crate) fn holding(held: impl Held + 'static) -> Self {
+        Self { held: Box::new(held) }
     }
 
-    /// How events leave the queue now: another way than at first, after a fall-back.
+    /// Where it stands.
+    pub fn state(&self) -> ListenerState {
+        self.held.states().borrow().clone()
+    }
+
+    /// How events leave the queue now: another way than at first, after a fall-back. Of webhooks: whether an event is
+    /// lost when its handler fails, as by [`ReceiveMode::ReceiveAndDelete`].
     pub fn mode(&self) -> ReceiveMode {
-        self.fan.mode()
+        self.held.mode()
     }
 
     /// The id of the subscription of now: another one than at first, when it was created anew.
     pub fn subscription_id(&self) -> String {
-        self.fan.id().as_str().to_owned()
+        self.held.id().as_str().to_owned()
     }
 
     /// Waits until the state fits, and returns it; at the latest when it has ended. Cancel-safe.
     pub async fn wait_for_state(&self, mut fits: impl FnMut(&ListenerState) -> bool) -> ListenerState {
-        let mut state = self.fan.state.subscribe();
+        let mut state = self.held.states();
         let reached = state.wait_for(|state| fits(state) || matches!(state, ListenerState::Ended(_))).await;
         reached.map_or(ListenerState::Ended(None), |state| state.clone())
     }
 }
 
-impl Drop for Listener {
+/// One who reads a subscription's queue.
+struct Reading {
+    client: IModelHubClient,
+    fan: Arc<Fan>,
+    number: u64,
+}
+
+impl Held for Reading {
+    fn states(&self) -> watch::Receiver<ListenerState> {
+        self.fan.state.subscribe()
+    }
+
+    fn mode(&self) -> ReceiveMode {
+        self.fan.mode()
+    }
+
+    fn id(&self) -> SubscriptionId {
+        self.fan.id()
+    }
+}
+
+impl Drop for Reading {
     fn drop(&mut self) {
         self.fan.remove(&self.client, self.number);
     }
@@ -248,7 +257,7 @@ impl Drop for Listener {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener")
-            .field("subscription", &self.fan.id())
+            .field("subscription", &self.held.id())
             .field("state", &self.state())
             .finish_non_exhaustive()
     }

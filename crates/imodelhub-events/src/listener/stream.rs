@@ -9,7 +9,7 @@ use event_core::hub::Deferred;
 use event_core::{Error, Result};
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Listener, ListenerState};
 use crate::event::HubEvent;
@@ -54,11 +54,8 @@ pub struct ListenerStream {
 }
 
 impl ListenerStream {
-    pub(super) fn new(
-        arriving: mpsc::Receiver<Listened>,
-        mut state: watch::Receiver<ListenerState>,
-        listener: Listener,
-    ) -> Self {
+    pub(crate) fn new(arriving: mpsc::Receiver<Listened>, listener: Listener) -> Self {
+        let mut state = listener.held.states();
         let ended = Box::pin(async move {
             match state.wait_for(|state| matches!(state, ListenerState::Ended(_))).await.as_deref() {
                 Ok(ListenerState::Ended(reason)) => reason.clone(),

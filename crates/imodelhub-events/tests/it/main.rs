@@ -19,3 +19,5 @@ mod listening;
 mod proxied;
 mod secure;
 mod support;
+#[cfg(feature = "webhooks")]
+mod webhooks;

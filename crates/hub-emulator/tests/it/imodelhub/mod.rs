@@ -8,6 +8,7 @@ mod queues;
 mod replay;
 mod rest;
 mod waiting;
+mod webhooks;
 mod wire;
 
 use bytes::Bytes;
