@@ -12,7 +12,8 @@ use crate::transport::{
 };
 use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 
-/// Lets a transport subscribe the way a [`Dialect`] says. The hub wraps it around its transport; whoever stacks layers
+/// Lets a transport subscribe the way a [`Dialect`] says, unless it has [verbs of its
+/// own](crate::Capabilities::own_verbs). The hub wraps it around its transport; whoever stacks layers
 /// by hand puts it below [`Supervised`](crate::supervisor::Supervised), which can then subscribe again.
 pub struct Speaking<T: ?Sized> {
     dialect: Arc<dyn Dialect>,
@@ -38,13 +39,15 @@ impl<T: Transport + ?Sized> Transport for Speaking<T> {
 
     async fn connect(&self, attempt: Attempt) -> Result<Link> {
         let link = self.inner.connect(attempt).await?;
-        let tx = SpeakingSender { dialect: Arc::clone(&self.dialect), inner: link.tx };
+        let own_verbs = self.inner.capabilities().own_verbs;
+        let tx = SpeakingSender { dialect: Arc::clone(&self.dialect), own_verbs, inner: link.tx };
         Ok(Link { tx: Box::new(tx), ..link })
     }
 }
 
 struct SpeakingSender {
     dialect: Arc<dyn Dialect>,
+    own_verbs: bool,
     inner: Box<dyn LinkSender>,
 }
 
@@ -89,6 +92,7 @@ impl LinkSender for SpeakingSender {
 
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         match self.dialect.subscribe(spec) {
+            _ if self.own_verbs => self.inner.subscribe(spec).await,
             Some(event) => self.ask(event, "subscribe").await,
             None => self.inner.subscribe(spec).await,
         }
@@ -96,6 +100,7 @@ impl LinkSender for SpeakingSender {
 
     async fn unsubscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         match self.dialect.unsubscribe(spec) {
+            _ if self.own_verbs => self.inner.unsubscribe(spec).await,
             Some(event) => self.ask(event, "unsubscribe").await,
             None => self.inner.unsubscribe(spec).await,
         }

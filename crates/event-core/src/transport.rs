@@ -532,6 +532,9 @@ pub struct Capabilities {
     /// The link can be used before there is a connection, and while there is none: what is published is kept until
     /// then, what was kept is delivered.
     pub offline: bool,
+    /// Subscribing is the transport's own verb, whatever the service: events by which a
+    /// [`Dialect`](crate::Dialect) would subscribe are not sent.
+    pub own_verbs: bool,
 }
 
 /// Who decides when an event comes.

@@ -1,0 +1,106 @@
+//! Three servers that know each other.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::config::{Member, ServerConfig};
+use crate::server::{NatsServer, free_port};
+
+/// How long a cluster may take to have a leader.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Three servers with JetStream.
+#[derive(Debug)]
+pub struct Cluster {
+    servers: Vec<NatsServer>,
+}
+
+impl Cluster {
+    /// Starts them on free ports, and waits until JetStream has a leader among them.
+    ///
+    /// # Errors
+    ///
+    /// When they do not start, or find no leader.
+    pub async fn start() -> io::Result<Self> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match Self::try_start().await {
+                // Somebody else may have taken a port meanwhile.
+                Err(_) if attempts < 3 => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_start() -> io::Result<Self> {
+        let routes: Vec<u16> = (0..3).map(|_| free_port()).collect::<io::Result<_>>()?;
+        let mut servers = Vec::new();
+        for (n, port) in routes.iter().enumerate() {
+            let mut config = ServerConfig::default();
+            config.cluster = Some(Member { name: format!("n{n}"), port: *port, routes: routes.clone() });
+            servers.push(NatsServer::placed(free_port()?, config)?);
+        }
+        servers.iter().try_for_each(NatsServer::spawn)?;
+        let cluster = Self { servers };
+        for server in &cluster.servers {
+            server.answers().await?;
+        }
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// The servers.
+    pub fn servers(&self) -> &[NatsServer] {
+        &self.servers
+    }
+
+    /// Their addresses.
+    pub fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(NatsServer::url).collect()
+    }
+
+    /// Waits until JetStream answers at every server that runs.
+    ///
+    /// # Errors
+    ///
+    /// When it does not within 40 s.
+    pub async fn ready(&self) -> io::Result<()> {
+        let waiting = async {
+            for server in self.servers.iter().filter(|server| server.is_running()) {
+                while !leads(&server.address()).await.unwrap_or(false) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| {
+            let logs: Vec<String> = self.servers.iter().map(NatsServer::log).collect();
+            io::Error::new(io::ErrorKind::TimedOut, format!("the cluster has no leader: {}", logs.join("\n")))
+        })
+    }
+}
+
+/// Whether JetStream answers at a server, asked in the protocol's own words.
+async fn leads(address: &str) -> io::Result<bool> {
+    let stream = TcpStream::connect(address).await?;
+    let (reading, mut writing) = stream.into_split();
+    let ask = "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB _INBOX.ready 1\r\n\
+               PUB $JS.API.STREAM.NAMES _INBOX.ready 0\r\n\r\n";
+    writing.write_all(ask.as_bytes()).await?;
+    let mut lines = BufReader::new(reading).lines();
+    let answer = async {
+        while let Some(line) = lines.next_line().await? {
+            if line.starts_with('{') {
+                return Ok(!line.contains("\"error\""));
+            }
+            if line.starts_with("HMSG") || line.starts_with("-ERR") {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    };
+    tokio::time::timeout(Duration::from_secs(2), answer).await.unwrap_or(Ok(false))
+}

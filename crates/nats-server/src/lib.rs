@@ -1,0 +1,45 @@
+//! Starts and stops `nats-server` for tests and measurements.
+//!
+//! [`NatsServer`] is one server with a store in a temporary folder: it can be killed, started again on the same port and
+//! store, and is killed when it is dropped. [`Cluster`] is three of them. [`Relay`] stands between a client and a server and
+//! cuts, refuses or holds what goes through.
+//!
+//! Where no `nats-server` is installed, [`NatsServer::find`] says so, and tests skip themselves by [`skipped`], which tells
+//! their name; with `NATS_SERVER=required` in the environment it panics instead.
+
+mod cluster;
+mod config;
+mod relay;
+mod server;
+
+pub use cluster::Cluster;
+pub use config::ServerConfig;
+pub use relay::Relay;
+pub use server::NatsServer;
+
+/// Whether a test that needs the server is to be left out because none is installed; tells its name if so.
+///
+/// ```no_run
+/// # fn test() {
+/// if nats_server::skipped("an_event_is_stored") {
+///     return;
+/// }
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// When none is installed and `NATS_SERVER=required`.
+#[expect(clippy::print_stderr, reason = "what is left out is said")]
+pub fn skipped(test: &str) -> bool {
+    if NatsServer::find().is_some() {
+        return false;
+    }
+    let required = std::env::var("NATS_SERVER").is_ok_and(|value| value == "required");
+    assert!(!required, "{test} needs nats-server, and none is installed ({HOW})");
+    eprintln!("skipped: {test} needs nats-server ({HOW})");
+    true
+}
+
+/// How to get one.
+pub const HOW: &str = "on Debian and Ubuntu: apt-get install nats-server";
