@@ -108,18 +108,27 @@ pub struct Entry {
     pub paused: bool,
     /// The tools that it may miss: a behaviour that needs one of these is not judged. Default none.
     pub without: &'static [Tool],
+    /// What this machine lacks to judge it, in words on how to get it. Default nothing.
+    pub missing: fn() -> Option<&'static str>,
 }
 
 impl Entry {
     /// A transport that is judged in paused time and has every tool.
     pub const fn new(name: &'static str, make: Make) -> Self {
-        Self { name, make, paused: true, without: &[] }
+        Self { name, make, paused: true, without: &[], missing: || None }
     }
 
     /// The same, judged in real time.
     #[must_use]
     pub const fn in_real_time(mut self) -> Self {
         self.paused = false;
+        self
+    }
+
+    /// The same, judged only where this machine lacks nothing.
+    #[must_use]
+    pub const fn needing(mut self, missing: fn() -> Option<&'static str>) -> Self {
+        self.missing = missing;
         self
     }
 

@@ -3,10 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-
 use crate::config::{Member, ServerConfig};
+use crate::raw::RawClient;
 use crate::server::{NatsServer, free_port};
 
 /// How long a cluster may take to have a leader.
@@ -40,8 +38,8 @@ impl Cluster {
         let routes: Vec<u16> = (0..3).map(|_| free_port()).collect::<io::Result<_>>()?;
         let mut servers = Vec::new();
         for (n, port) in routes.iter().enumerate() {
-            let mut config = ServerConfig::default();
-            config.cluster = Some(Member { name: format!("n{n}"), port: *port, routes: routes.clone() });
+            let member = Member { name: format!("n{n}"), port: *port, routes: routes.clone() };
+            let config = ServerConfig { cluster: Some(member), ..ServerConfig::default() };
             servers.push(NatsServer::placed(free_port()?, config)?);
         }
         servers.iter().try_for_each(NatsServer::spawn)?;
@@ -83,24 +81,10 @@ impl Cluster {
     }
 }
 
-/// Whether JetStream answers at a server, asked in the protocol's own words.
+/// Whether JetStream answers at a server.
 async fn leads(address: &str) -> io::Result<bool> {
-    let stream = TcpStream::connect(address).await?;
-    let (reading, mut writing) = stream.into_split();
-    let ask = "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB _INBOX.ready 1\r\n\
-               PUB $JS.API.STREAM.NAMES _INBOX.ready 0\r\n\r\n";
-    writing.write_all(ask.as_bytes()).await?;
-    let mut lines = BufReader::new(reading).lines();
-    let answer = async {
-        while let Some(line) = lines.next_line().await? {
-            if line.starts_with('{') {
-                return Ok(!line.contains("\"error\""));
-            }
-            if line.starts_with("HMSG") || line.starts_with("-ERR") {
-                return Ok(false);
-            }
-        }
-        Ok(false)
-    };
-    tokio::time::timeout(Duration::from_secs(2), answer).await.unwrap_or(Ok(false))
+    let mut client = RawClient::connect(address).await?;
+    let asking = client.request("$JS.API.STREAM.NAMES", b"");
+    let answer = tokio::time::timeout(Duration::from_secs(2), asking).await??;
+    Ok(!answer.contains("\"error\""))
 }

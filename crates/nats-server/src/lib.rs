@@ -2,18 +2,20 @@
 //!
 //! [`NatsServer`] is one server with a store in a temporary folder: it can be killed, started again on the same port and
 //! store, and is killed when it is dropped. [`Cluster`] is three of them. [`Relay`] stands between a client and a server and
-//! cuts, refuses or holds what goes through.
+//! cuts, refuses or holds what goes through. [`RawClient`] speaks to a server without anybody's library.
 //!
 //! Where no `nats-server` is installed, [`NatsServer::find`] says so, and tests skip themselves by [`skipped`], which tells
 //! their name; with `NATS_SERVER=required` in the environment it panics instead.
 
 mod cluster;
 mod config;
+mod raw;
 mod relay;
 mod server;
 
 pub use cluster::Cluster;
 pub use config::ServerConfig;
+pub use raw::RawClient;
 pub use relay::Relay;
 pub use server::NatsServer;
 

@@ -53,7 +53,8 @@ fn transport_failure(address: &Address, words: &str, op: &'static str) -> Error 
     if words.contains("received corrupt message") || words.contains("alert") {
         return error(ErrorKind::Tls, &format!("no TLS: {words}; does the server speak it on this port?"));
     }
-    if words.contains("expected info") || words.contains("invalid server operation") {
+    let odd = words.contains("expected info") && !words.contains("got nothing");
+    if odd || words.contains("invalid server operation") {
         return error(
             ErrorKind::UnsupportedTransport,
             "something answers that is no NATS server; check the port",

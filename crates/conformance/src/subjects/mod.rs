@@ -3,6 +3,7 @@
 mod journaled;
 mod longpoll;
 mod memory;
+mod nats;
 mod ws;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::verdict::Verdict;
 
 pub use longpoll::Queues;
 pub use memory::{Memory, able};
+pub use nats::Nats;
 pub use ws::Websocket;
 
 /// Every transport that is judged. A new one joins here, by one line.
@@ -34,6 +36,23 @@ pub const TRANSPORTS: &[Entry] = &[
         .in_real_time(),
     Entry::new("journaled_longpoll", || Box::pin(async { journaled::in_memory(Queues::start().await?) }))
         .without(&[Tool::RefuseConnections]),
+    Entry::new("nats", || Box::pin(Nats::core()))
+        .in_real_time()
+        .without(&[Tool::RefuseEvents])
+        .needing(nats::missing),
+    Entry::new("jetstream", || Box::pin(Nats::jetstream())).in_real_time().needing(nats::missing),
+    Entry::new("supervised_jetstream", || Box::pin(async { Ok(supervised(Nats::jetstream().await?)) }))
+        .in_real_time()
+        .needing(nats::missing),
+    Entry::new("journaled_nats", || Box::pin(async { journaled::in_file(Nats::core().await?).await }))
+        .in_real_time()
+        .without(&[Tool::RefuseEvents])
+        .needing(nats::missing),
+    Entry::new("journaled_jetstream", || {
+        Box::pin(async { journaled::in_file(Nats::jetstream().await?).await })
+    })
+    .in_real_time()
+    .needing(nats::missing),
 ];
 
 /// A subject's transport inside [`Supervised`], with short pauses.

@@ -15,7 +15,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::publish::read_answer;
+use super::publish::{Publishing, read_answer};
 use super::source::Stop;
 use super::window::{EXPIRES, HEARTBEAT, Window};
 use super::{Out, Shared, Shell, State, Waiting};
@@ -39,10 +39,11 @@ pub(super) struct Consumer {
     checking: AtomicBool,
 }
 
-/// What came of looking whether a consumer is still there.
-pub(super) struct Checked {
-    consumer: Arc<Consumer>,
-    outcome: Result<()>,
+/// What came of looking whether something is still there.
+pub(super) enum Checked {
+    Consumer(Arc<Consumer>, Result<()>),
+    /// The stream, which did not answer these.
+    Stream(Vec<Box<Publishing>>, Result<()>),
 }
 
 /// A delivery under a lock.
@@ -300,26 +301,61 @@ impl Shell {
         let (shared, consumer) = (Arc::clone(&self.shared), Arc::clone(consumer));
         self.checks.push(Box::pin(async move {
             let outcome = shared.consumer_is_there(&consumer.name).await;
-            Checked { consumer, outcome }
+            Checked::Consumer(consumer, outcome)
         }));
     }
 
-    /// Hears of consumers that were looked at. `true` when there was one.
+    /// The stream did not answer these: it has no leader at the moment, or is not there any more.
+    pub(super) fn look_at_stream(&self, publishes: Vec<Box<Publishing>>) {
+        if publishes.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.checks.push(Box::pin(async move {
+            let outcome = shared.stream_is_there().await;
+            Checked::Stream(publishes, outcome)
+        }));
+    }
+
+    /// Hears of what was looked at. `true` when there was something.
     pub(super) fn check(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = false;
-        while let Poll::Ready(Some(Checked { consumer, outcome })) = self.checks.poll_next_unpin(cx) {
+        while let Poll::Ready(Some(checked)) = self.checks.poll_next_unpin(cx) {
             any = true;
+            let (consumer, outcome) = match checked {
+                Checked::Consumer(consumer, outcome) => (consumer, outcome),
+                Checked::Stream(publishes, outcome) => {
+                    self.unanswered(publishes, &outcome);
+                    continue;
+                }
+            };
             consumer.checking.store(false, Ordering::Release);
             match outcome {
                 Err(error) if error.kind() == ErrorKind::NotFound => self.lost(&consumer, error),
                 // It is asked again after a pause.
                 Err(error) => {
-                    tracing::debug!(consumer = consumer.name, %error, "not known whether it is there")
+                    tracing::debug!(consumer = consumer.name, %error, "not known whether it is there");
                 }
                 Ok(()) => {}
             }
         }
         any
+    }
+
+    /// Publishes without an answer are refused if there is nobody to give one; else they are not confirmed, which is
+    /// what dropping them says.
+    fn unanswered(&self, publishes: Vec<Box<Publishing>>, outcome: &Result<()>) {
+        let gone = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        {
+            let mut state = self.shared.state.lock();
+            state.streaming = state.streaming.saturating_sub(publishes.len());
+        }
+        for publishing in publishes.into_iter().filter(|_| gone) {
+            count(&self.shared.config.counters.refused);
+            let error = self.shared.nobody_takes(&publishing.subject);
+            publishing.confirmer.refuse(error);
+        }
+        self.shared.changed.notify_waiters();
     }
 
     fn lost(&mut self, consumer: &Arc<Consumer>, error: Error) {

@@ -225,7 +225,9 @@ impl Sender {
                 }
                 Some(Subscribed::Grouped(stops)) => {
                     shared.groups.fetch_sub(1, Ordering::AcqRel);
-                    stops.iter().for_each(|stop| stop.ask());
+                    for stop in &stops {
+                        stop.ask();
+                    }
                     (stops, None)
                 }
                 Some(Subscribed::Consuming(consumer)) => {

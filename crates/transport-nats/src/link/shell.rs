@@ -282,7 +282,7 @@ impl Shell {
             Some(rest.split('"').nth(1)?.to_owned())
         };
         if let Some(subject) = quoted("Violation for Subscription to ") {
-            self.subscription_denied(subject);
+            self.subscription_denied(&subject);
         } else if let Some(subject) = quoted("Violation for Publish to ") {
             self.publish_denied(&subject);
         } else {
@@ -292,7 +292,7 @@ impl Shell {
         }
     }
 
-    fn subscription_denied(&mut self, subject: String) {
+    fn subscription_denied(&mut self, subject: &str) {
         const OP: &str = "subscribe";
         if subject.starts_with(&self.shared.inbox) {
             let error = errors::denied("connect", "_INBOX.>");
@@ -300,10 +300,10 @@ impl Shell {
             return self.close_now();
         }
         let mut state = self.shared.state.lock();
-        state.covers.refuse(&subject);
+        state.covers.refuse(subject);
         let without = |subscribed: &Subscribed| match subscribed {
             Subscribed::Plain { filters, stands } => {
-                *stands && filters.as_slice().iter().any(|filter| *filter == subject)
+                *stands && filters.as_slice().iter().any(|filter| filter == subject)
             }
             _ => false,
         };
@@ -312,13 +312,13 @@ impl Shell {
         for id in &lost {
             state.subscriptions.remove(id);
         }
-        state.denied.push(subject.clone());
+        state.denied.push(subject.to_owned());
         // Narrower ones that it had taken over from, too early, are needed again.
         let missed = state.cover();
         drop(state);
         self.shared.changed.notify_waiters();
         for id in lost {
-            let change = SubscriptionChange::Lost(errors::denied(OP, &subject));
+            let change = SubscriptionChange::Lost(errors::denied(OP, subject));
             self.ready.push_back(Ok(Inbound::Subscription { id, change }));
         }
         if missed {
@@ -398,25 +398,28 @@ impl Shell {
             state.deadlines.pop_front();
             unanswered.extend(state.waiting.remove(&number));
         }
-        let publishes = unanswered.iter().filter(|one| matches!(one, Waiting::Publish(_))).count();
-        state.streaming -= publishes;
         drop(state);
         let limit = self.shared.config.answer_timeout;
+        let mut publishes = Vec::new();
         for waiting in unanswered {
-            let what = match waiting {
-                // Dropped, it says that it is not confirmed.
-                Waiting::Publish(_) | Waiting::Ask(_) => continue,
-                Waiting::DeadLetter { .. } => "a dead letter was not confirmed",
+            match waiting {
+                Waiting::Publish(publishing) => publishes.push(publishing),
+                Waiting::Ask(_) => {}
+                Waiting::DeadLetter { .. } => {
+                    let message =
+                        format!("a dead letter was not confirmed within {limit:?}; its event comes again");
+                    let error = Error::new(ErrorKind::Timeout, "give up", message);
+                    self.ready.push_back(Ok(Inbound::Problem(error)));
+                }
                 Waiting::Echo(_) => {
                     let message = format!("{} did not answer within {limit:?}", self.shared.peer);
                     self.ready.push_back(Err(Error::new(ErrorKind::Timeout, "receive", message)));
                     self.close_now();
                     return;
                 }
-            };
-            let message = format!("{what} within {limit:?}; its event comes again");
-            self.ready.push_back(Ok(Inbound::Problem(Error::new(ErrorKind::Timeout, "give up", message))));
+            }
         }
+        self.look_at_stream(publishes);
         self.look_at_silences(now.into_std());
         self.shared.changed.notify_waiters();
     }

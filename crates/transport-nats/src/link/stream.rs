@@ -105,18 +105,15 @@ impl Wanted {
             filter_subject: filters.single(&shared.config.subjects),
             ..pull::Config::default()
         };
-        let name = match &spec.durable {
-            Some(name) => {
-                check_name("durable subscription", name)?;
-                config.durable_name = Some(name.clone());
-                name.clone()
-            }
-            None => {
-                let name = unnamed(&shared.config.own, &spec.id);
-                config.name = Some(name.clone());
-                config.inactive_threshold = settings.inactive.max(Duration::from_secs(1));
-                name
-            }
+        let name = if let Some(name) = &spec.durable {
+            check_name("durable subscription", name)?;
+            config.durable_name = Some(name.clone());
+            name.clone()
+        } else {
+            let name = unnamed(&shared.config.own, &spec.id);
+            config.name = Some(name.clone());
+            config.inactive_threshold = settings.inactive.max(Duration::from_secs(1));
+            name
         };
         Ok(Self { name, durable: spec.durable.is_some(), config })
     }
@@ -151,6 +148,15 @@ impl Shared {
         let Some(settings) = &self.config.jetstream else { return Ok(()) };
         let call = settings.api(&format!("CONSUMER.INFO.{}.{name}", settings.stream));
         self.api::<IgnoredAny>("receive", &format!("the consumer \"{name}\""), call, &()).await.map(drop)
+    }
+
+    /// Whether the stream is still there.
+    pub(super) async fn stream_is_there(&self) -> Result<()> {
+        let Some(settings) = &self.config.jetstream else { return Ok(()) };
+        let call = settings.api(&format!("STREAM.INFO.{}", settings.stream));
+        self.api::<IgnoredAny>("publish", &format!("the stream \"{}\"", settings.stream), call, &())
+            .await
+            .map(drop)
     }
 
     /// One call of JetStream's API.

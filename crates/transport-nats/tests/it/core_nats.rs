@@ -1,6 +1,7 @@
 //! Core NATS: at most once, filtered, in groups.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_core::ErrorKind;
 use event_core::transport::{Attempt, Gap, Inbound, Route, Transport};
@@ -119,6 +120,17 @@ async fn something_else_that_answers_is_no_nats_server() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_up_may_be_back_soon() {
+    needs_server!("a_server_that_hangs_up_may_be_back_soon");
+    let server = server().await;
+    let relay = Relay::start(server.address()).await.unwrap();
+    relay.refuse(true);
+    let transport = NatsTransport::builder([relay.url()]).build().unwrap();
+    let error = transport.connect(Attempt::first()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unreachable, true), "{error}");
+}
+
+#[tokio::test]
 async fn a_payload_over_the_servers_maximum_is_given_back() {
     needs_server!("a_payload_over_the_servers_maximum_is_given_back");
     let config = ServerConfig::default().without_jetstream().max_payload(2_000);
@@ -182,10 +194,8 @@ async fn a_server_that_falls_silent_is_noticed() {
     needs_server!("a_server_that_falls_silent_is_noticed");
     let server = server().await;
     let relay = Relay::start(server.address()).await.unwrap();
-    let transport = NatsTransport::builder([relay.url()])
-        .answer_timeout(std::time::Duration::from_millis(300))
-        .build()
-        .unwrap();
+    let transport =
+        NatsTransport::builder([relay.url()]).answer_timeout(Duration::from_millis(300)).build().unwrap();
     let mut wire = Wire::open(&transport).await;
     relay.hold(true);
     let confirmation = wire.tx.send(event("a", 1)).unwrap();
@@ -205,8 +215,7 @@ async fn a_reader_that_is_too_slow_hears_of_a_gap() {
     for n in 0..200 {
         publisher.publish(event("a", n)).await.unwrap();
     }
-    let is_gap =
-        |inbound: &Inbound| matches!(inbound, Inbound::Gap(gap) if *gap == Gap::new(Default::default()));
+    let is_gap = |inbound: &Inbound| matches!(inbound, Inbound::Gap(gap) if *gap == Gap::new(Duration::ZERO));
     slow.news(|inbound| is_gap(inbound).then_some(())).await;
     let problem = slow.problem().await;
     assert_eq!(problem.kind(), ErrorKind::Full);
