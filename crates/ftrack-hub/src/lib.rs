@@ -60,5 +60,7 @@ pub use event_core::{
 pub use event_core::{expression, hub};
 #[cfg(feature = "journal")]
 pub use event_journal as journal;
+#[cfg(feature = "nats")]
+pub use transport_nats as nats;
 pub use transport_ws::dial;
 pub use transport_ws::{Tls, TlsBackend};

@@ -1,10 +1,12 @@
 //! A session: which server, as whom, and its event hub.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_core::network::{Proxy, ProxySetting};
 use event_core::supervisor::ReconnectPolicy;
+use event_core::transport::Transport;
 use event_core::{Error, ErrorKind, Result, Secret};
 use transport_ws::dial::Dialer;
 use transport_ws::{Tls, WsTransport};
@@ -68,6 +70,8 @@ pub struct SessionBuilder {
     proxy: Option<Result<ProxySetting>>,
     #[cfg(feature = "journal")]
     journal: Option<event_journal::Journal>,
+    #[cfg(feature = "nats")]
+    nats: Option<transport_nats::NatsTransport>,
 }
 
 impl Session {
@@ -100,6 +104,8 @@ impl Session {
             proxy: None,
             #[cfg(feature = "journal")]
             journal: None,
+            #[cfg(feature = "nats")]
+            nats: None,
         }
     }
 
@@ -304,6 +310,37 @@ impl SessionBuilder {
         self
     }
 
+    /// Speaks with other sessions over NATS, and not with the ftrack server: the same events, targets, replies and
+    /// actions among programs that share a NATS server, such as workers behind a bridge. Address and user stay what they
+    /// are called by; the key is not used, nor is what concerns the connection to the ftrack server.
+    ///
+    /// ```no_run
+    /// use ftrack_hub::nats::{JetStream, NatsTransport, NewStream};
+    /// use ftrack_hub::{Error, Event, Session};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let nats = NatsTransport::builder(["nats://n1:4222", "nats://n2:4222", "nats://n3:4222"])
+    ///     .jetstream(JetStream::new("EVENTS").create(NewStream::default().replicas(3)))
+    ///     .build()?;
+    /// let session = Session::builder("https://studio.ftrackapp.com", "farm", "").nats(nats).build()?;
+    /// session.event_hub().connect().await?;
+    ///
+    /// // Every session that subscribes under this name takes part of the events.
+    /// session.event_hub()
+    ///     .subscribe("topic=ftrack.update")
+    ///     .durable("farm")
+    ///     .handle(async |event: Event| println!("{event:?}"))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "nats")]
+    pub fn nats(mut self, transport: transport_nats::NatsTransport) -> Self {
+        self.nats = Some(transport);
+        self
+    }
+
     /// The session. Nothing is sent yet, except that
     /// [`auto_connect_event_hub`](Self::auto_connect_event_hub) starts connecting.
     ///
@@ -311,41 +348,16 @@ impl SessionBuilder {
     ///
     /// [`ErrorKind::InvalidUrl`] (also of a proxy), [`ErrorKind::InvalidCredentials`] for an empty or unsendable user or
     /// key, [`ErrorKind::NoRuntime`] outside a tokio runtime.
-    pub fn build(self) -> Result<Session> {
+    pub fn build(mut self) -> Result<Session> {
         let url = ServerUrl::parse(&self.server_url)?;
         if self.user.trim().is_empty() {
             return Err(empty("user", "the name you log in with"));
         }
-        let mut transport = WsTransport::builder(url.endpoint().clone(), EVENT_NAME)
-            .path_prefix(url.path_prefix())
-            .user_agent(&self.user_agent);
-        transport = match self.credentials {
-            Some(provided) => transport.credentials(provided),
-            None if self.key.expose().trim().is_empty() => {
-                let hint = "see the system settings of your ftrack server, or your account's security page";
-                return Err(empty("key", hint));
-            }
-            None => transport.secret_header(USER, &self.user).secret_header(KEY, self.key.expose()),
-        };
-        for (name, value) in &self.headers {
-            transport = transport.header(name, value.expose());
-        }
-        if let Some(window) = self.window {
-            transport = transport.window(window);
-        }
-        if let Some(bytes) = self.max_frame {
-            transport = transport.max_frame(bytes);
-        }
-        transport = if let Some(dialer) = self.dialer {
-            transport.boxed_dialer(dialer)
-        } else {
-            let proxy = self.proxy.transpose()?.unwrap_or_default();
-            transport.dialer(transport_ws::TcpDialer::new(self.tls).proxy(proxy))
-        };
+        let transport = self.transport(&url)?;
         let dialect = FtrackDialect::new(&self.user, &self.application_id, host_name());
         let id = dialect.hub_id().clone();
         let mut builder =
-            event_core::EventHub::builder(transport.build()?).name(&self.application_id).dialect(dialect);
+            event_core::EventHub::builder_over(transport).name(&self.application_id).dialect(dialect);
         if let Some(timeout) = self.publish_timeout {
             builder = builder.publish_timeout(timeout);
         }
@@ -370,12 +382,47 @@ impl SessionBuilder {
         #[cfg(feature = "journal")]
         if let Some(journal) = self.journal {
             builder = builder.layer(move |transport, dialect| {
-                event_journal::Journaled::over(transport, journal).dialect(std::sync::Arc::clone(dialect))
+                event_journal::Journaled::over(transport, journal).dialect(Arc::clone(dialect))
             });
         }
         let hub = if self.auto_connect { builder.connect_lazy()? } else { builder.build()? };
         let whoami = Whoami { user: self.user.clone(), application_id: self.application_id };
         Ok(Session { hub: EventHub::new(hub, id, whoami), url, user: self.user })
+    }
+
+    /// What carries the events.
+    fn transport(&mut self, url: &ServerUrl) -> Result<Arc<dyn Transport>> {
+        #[cfg(feature = "nats")]
+        if let Some(nats) = self.nats.take() {
+            return Ok(Arc::new(nats));
+        }
+        let mut transport = WsTransport::builder(url.endpoint().clone(), EVENT_NAME)
+            .path_prefix(url.path_prefix())
+            .user_agent(&self.user_agent);
+        transport = match self.credentials.take() {
+            Some(provided) => transport.credentials(provided),
+            None if self.key.expose().trim().is_empty() => {
+                let hint = "see the system settings of your ftrack server, or your account's security page";
+                return Err(empty("key", hint));
+            }
+            None => transport.secret_header(USER, &self.user).secret_header(KEY, self.key.expose()),
+        };
+        for (name, value) in &self.headers {
+            transport = transport.header(name, value.expose());
+        }
+        if let Some(window) = self.window {
+            transport = transport.window(window);
+        }
+        if let Some(bytes) = self.max_frame {
+            transport = transport.max_frame(bytes);
+        }
+        transport = if let Some(dialer) = self.dialer.take() {
+            transport.boxed_dialer(dialer)
+        } else {
+            let proxy = self.proxy.take().transpose()?.unwrap_or_default();
+            transport.dialer(transport_ws::TcpDialer::new(self.tls.clone()).proxy(proxy))
+        };
+        Ok(Arc::new(transport.build()?))
     }
 }
 

@@ -5,13 +5,16 @@
 //! cuts, refuses or holds what goes through. [`RawClient`] speaks to a server without anybody's library.
 //!
 //! Where no `nats-server` is installed, [`NatsServer::find`] says so, and tests skip themselves by [`skipped`], which tells
-//! their name; with `NATS_SERVER=required` in the environment it panics instead.
+//! their name; with `NATS_SERVER=required` in the environment it panics instead. `NATS_SERVER_LEFT_OUT` may name a file to
+//! which the names are written, for whoever does not see what tests say.
 
 mod cluster;
 mod config;
 mod raw;
 mod relay;
 mod server;
+
+use std::io::Write as _;
 
 pub use cluster::Cluster;
 pub use config::ServerConfig;
@@ -40,6 +43,12 @@ pub fn skipped(test: &str) -> bool {
     let required = std::env::var("NATS_SERVER").is_ok_and(|value| value == "required");
     assert!(!required, "{test} needs nats-server, and none is installed ({HOW})");
     eprintln!("skipped: {test} needs nats-server ({HOW})");
+    if let Some(list) = std::env::var_os("NATS_SERVER_LEFT_OUT") {
+        let appended = std::fs::File::options().create(true).append(true).open(list);
+        // One write: tests of other processes append, too.
+        let written = appended.and_then(|mut list| list.write_all(format!("{test}\n").as_bytes()));
+        assert!(written.is_ok(), "{test} is skipped and cannot be written down: {written:?}");
+    }
     true
 }
 

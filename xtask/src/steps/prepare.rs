@@ -38,6 +38,14 @@ pub(super) fn run(context: &Context) -> Outcome {
             }
         }
     }
+    if !has_nats_server(context) {
+        if install_packages(context, &["nats-server"]) && has_nats_server(context) {
+            installed.push("nats-server");
+        } else {
+            let how = "on Debian and Ubuntu: apt-get install nats-server";
+            missing.push(format!("nats-server ({how}): what needs it will be skipped by name"));
+        }
+    }
     // Without a linker this program would not be here; a C compiler by the usual name is another matter.
     if !has_c_compiler(context) {
         install_packages(context, &["gcc", "libc6-dev"]);
@@ -74,6 +82,15 @@ pub(super) fn native_tls(context: &Context) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Whether the tests can start a server of NATS, looked for where they look for it.
+pub(super) fn has_nats_server(context: &Context) -> bool {
+    let named = env::var_os("NATS_SERVER_BIN").unwrap_or_else(|| "nats-server".into());
+    // Debian's is not in everybody's search path.
+    [named, "/usr/sbin/nats-server".into(), "/usr/local/bin/nats-server".into()]
+        .into_iter()
+        .any(|program| succeeds(context.command(program).arg("--version")))
 }
 
 fn has_c_compiler(context: &Context) -> bool {

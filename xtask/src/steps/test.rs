@@ -1,7 +1,9 @@
 //! Tests and doctests, with their counts.
 
+use std::path::PathBuf;
 use std::process::Command;
 
+use super::prepare;
 use crate::runner::{self, Context, Finished, Outcome};
 
 /// How many cases a property test tries, unless `PROPTEST_CASES` says otherwise.
@@ -31,7 +33,9 @@ fn run_sized(context: &Context, full: bool) -> Result<String, String> {
     } else if std::env::var_os("PROPTEST_CASES").is_none() {
         command.env("PROPTEST_CASES", CASES);
     }
+    let left_out = NatsServer::tell(context, &mut command);
     let finished = runner::tee(&mut command)?;
+    left_out.report(context);
     let counts =
         if nextest { Counts::of_nextest(&finished.stderr) } else { Counts::of_libtest(&finished.stdout) };
     let by = if nextest {
@@ -41,6 +45,41 @@ fn run_sized(context: &Context, full: bool) -> Result<String, String> {
     };
     let name = if full { "tests at full size" } else { "tests" };
     judge(context, name, &finished, &counts, by)
+}
+
+/// Whether there is a server of NATS: the tests are told that it must be there, or write down which of them were left
+/// out.
+enum NatsServer {
+    There,
+    Missing(PathBuf),
+}
+
+impl NatsServer {
+    fn tell(context: &Context, command: &mut Command) -> Self {
+        if prepare::has_nats_server(context) {
+            command.env("NATS_SERVER", "required");
+            return Self::There;
+        }
+        let list = std::env::temp_dir().join(format!("xtask-left-out-{}", std::process::id()));
+        let _ = std::fs::remove_file(&list);
+        command.env("NATS_SERVER_LEFT_OUT", &list);
+        Self::Missing(list)
+    }
+
+    /// Names what was left out.
+    fn report(&self, context: &Context) {
+        let Self::Missing(list) = self else { return };
+        let names = std::fs::read_to_string(list).unwrap_or_default();
+        let _ = std::fs::remove_file(list);
+        let count = names.lines().count();
+        for name in names.lines() {
+            println!("skipped without nats-server: {name}");
+        }
+        context.close_with(format!(
+            "without nats-server {count} of the tests that passed did nothing; they are named above, and the transports \
+             of the conformance suite that need it are among the skipped"
+        ));
+    }
 }
 
 fn nextest_command(context: &Context, full: bool) -> Command {

@@ -49,9 +49,13 @@ fn able() -> Capabilities {
 }
 
 fn wire(tx: MockSender, arriving: Vec<Inbound>) -> MockWire {
+    wire_that_can(able(), tx, arriving)
+}
+
+fn wire_that_can(capabilities: Capabilities, tx: MockSender, arriving: Vec<Inbound>) -> MockWire {
     let mut wire = MockWire::new();
     wire.expect_name().return_const("mock");
-    wire.expect_capabilities().returning(able);
+    wire.expect_capabilities().return_const(capabilities);
     let link = std::sync::Mutex::new(Some((tx, arriving)));
     wire.expect_connect().times(1).returning(move |_| {
         let (tx, arriving) = link.lock().unwrap().take().unwrap();
@@ -108,6 +112,22 @@ async fn a_dialect_may_subscribe_by_an_event_and_its_refusal_is_the_subscribers(
     let error = hub.subscribe("topic=t").id("bad").handle(async |_event: Event| {}).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!((sent.load(Ordering::SeqCst), hub.stats().subscriptions), (2, 1));
+}
+
+#[tokio::test]
+async fn a_transport_with_verbs_of_its_own_is_sent_no_event_that_subscribes() {
+    let mut tx = MockSender::new();
+    // Nothing is expected to be sent.
+    tx.expect_subscribe().times(1).withf(|spec| spec.id == "s").returning(|_| Ok(()));
+    tx.expect_unsubscribe().times(1).withf(|spec| spec.id == "s").returning(|_| Ok(()));
+    tx.expect_flush().returning(|| Ok(()));
+    tx.expect_close().return_const(());
+    let mut capabilities = able();
+    capabilities.own_verbs = true;
+    let wire = wire_that_can(capabilities, tx, Vec::new());
+    let hub = EventHub::builder(wire).dialect(ByEvent).connect().await.unwrap();
+    hub.subscribe("topic=t").id("s").handle(async |_event: Event| {}).await.unwrap();
+    hub.close().await;
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ mod defects;
 mod journal;
 mod leaving;
 mod misbehaving;
+#[cfg(feature = "nats")]
+mod nats;
 mod proxied;
 mod publishing;
 mod recovering;
