@@ -4,6 +4,7 @@
 //! without: mostly that asking for it answers `Unsupported`, never silence. Each transport of
 //! [`subjects::TRANSPORTS`] is judged by all of them, one test for each pair, such as `ws::publish_is_acknowledged`.
 //! A new transport joins by one line there, with a [`Subject`]: the transport, and a hand on its service.
+//! `cargo run -p conformance` prints the whole as a table.
 //!
 //! ```
 //! use conformance::{BEHAVIOURS, Need, subjects};
@@ -19,9 +20,11 @@ mod judge;
 mod rig;
 mod subject;
 pub mod subjects;
+mod table;
 mod verdict;
 
 pub use behaviour::{BEHAVIOURS, Behaviour, Body, Need};
 pub use judge::{Judgement, judge};
 pub use subject::{Bench, Entry, Layered, Make, OTHER_TOPIC, Subject, TOPIC, Tool};
+pub use table::Table;
 pub use verdict::{Broken, Verdict};

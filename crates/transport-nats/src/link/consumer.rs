@@ -43,7 +43,7 @@ pub(super) struct Consumer {
 pub(super) enum Checked {
     Consumer(Arc<Consumer>, Result<()>),
     /// The stream, which did not answer these.
-    Stream(Vec<Box<Publishing>>, Result<()>),
+    Stream(Vec<Publishing>, Result<()>),
 }
 
 /// A delivery under a lock.
@@ -306,7 +306,7 @@ impl Shell {
     }
 
     /// The stream did not answer these: it has no leader at the moment, or is not there any more.
-    pub(super) fn look_at_stream(&self, publishes: Vec<Box<Publishing>>) {
+    pub(super) fn look_at_stream(&self, publishes: Vec<Publishing>) {
         if publishes.is_empty() {
             return;
         }
@@ -344,7 +344,7 @@ impl Shell {
 
     /// Publishes without an answer are refused if there is nobody to give one; else they are not confirmed, which is
     /// what dropping them says.
-    fn unanswered(&self, publishes: Vec<Box<Publishing>>, outcome: &Result<()>) {
+    fn unanswered(&self, publishes: Vec<Publishing>, outcome: &Result<()>) {
         let gone = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         {
             let mut state = self.shared.state.lock();

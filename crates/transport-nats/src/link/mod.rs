@@ -67,6 +67,9 @@ pub(crate) async fn open(config: Arc<Config>, dialled: Dialled) -> Result<(Sende
     Ok((sender, shell))
 }
 
+/// How many failures wait to be told; the receiving half takes them at every turn.
+const PROBLEMS: usize = 64;
+
 /// What the two halves share.
 struct Shared {
     config: Arc<Config>,
@@ -107,6 +110,8 @@ struct State {
     taken: Vec<String>,
     /// Subjects that the server does not permit.
     denied: Vec<String>,
+    /// What is to be told, at most so many.
+    problems: VecDeque<Error>,
     closing: bool,
     ended: bool,
 }
@@ -242,6 +247,16 @@ impl Shared {
                 Err(Error::new(ErrorKind::Timeout, op, message))
             }
         }
+    }
+
+    /// Has the receiving half tell of a failure that passes.
+    fn tell(&self, problem: Error) {
+        let mut state = self.state.lock();
+        if state.problems.len() < PROBLEMS {
+            state.problems.push_back(problem);
+        }
+        drop(state);
+        self.waker.wake();
     }
 
     /// Waits until the state is so.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_nats::StatusCode;
 use async_nats::message::OutboundMessage;
@@ -24,6 +25,10 @@ use crate::jetstream::JetStream;
 use crate::stats::count;
 use crate::subject::MAX_SUBJECT;
 use crate::{envelope, errors};
+
+/// The pauses between attempts to create a consumer.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Sender(pub(super) Arc<Shared>);
 
@@ -189,7 +194,7 @@ impl Sender {
         }
         Self::refuse(spec, &shared.state.lock())?;
         let wanted = Wanted::by(shared, settings, spec)?;
-        shared.create_consumer(settings, &wanted).await?;
+        self.create_consumer(settings, &wanted).await?;
         let size = spec.in_flight.unwrap_or(settings.in_flight).clamp(1, settings.in_flight);
         let mut state = shared.state.lock();
         Self::refuse(spec, &state)?;
@@ -208,6 +213,27 @@ impl Sender {
         drop(state);
         shared.waker.wake();
         Ok(())
+    }
+
+    /// Creates a consumer, as often as it takes while the servers elect a leader: a failure that passes would cost the
+    /// subscription.
+    async fn create_consumer(&self, settings: &JetStream, wanted: &Wanted) -> Result<()> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.0.create_consumer(settings, wanted).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if !error.is_transient() || self.0.state.lock().ended {
+                return Err(error);
+            }
+            self.0.tell(error);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.0.until(|state| state.ended) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     async fn unlisten(&self, spec: &SubscriptionSpec) -> Result<()> {

@@ -253,7 +253,9 @@ impl Shell {
 
     fn hear_reports(&mut self) -> bool {
         let reports = self.reports.take();
-        let any = !reports.is_empty();
+        let problems = std::mem::take(&mut self.shared.state.lock().problems);
+        let any = !reports.is_empty() || !problems.is_empty();
+        self.ready.extend(problems.into_iter().map(|problem| Ok(Inbound::Problem(problem))));
         for report in reports {
             match report {
                 Report::SlowConsumer(_) => self.overrun(),
@@ -403,7 +405,7 @@ impl Shell {
         let mut publishes = Vec::new();
         for waiting in unanswered {
             match waiting {
-                Waiting::Publish(publishing) => publishes.push(publishing),
+                Waiting::Publish(publishing) => publishes.push(*publishing),
                 Waiting::Ask(_) => {}
                 Waiting::DeadLetter { .. } => {
                     let message =

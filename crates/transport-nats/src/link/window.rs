@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 /// How long a request waits at the server.
 pub(super) const EXPIRES: Duration = Duration::from_secs(30);
 /// How often the server says that it still knows of a request while there is nothing to deliver.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 /// A request of which nothing is heard for so long is lost.
-const SILENCE: Duration = Duration::from_secs(12);
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long after its end a request is waited for.
 const SURELY: Duration = Duration::from_secs(2);
 /// The pause after a request that was refused.

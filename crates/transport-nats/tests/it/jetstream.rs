@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
 use event_core::transport::{
     Attempt, Guarantee, Inbound, RawDelivery, SettleToken, Settlement, SubscriptionChange, Transport,
 };
 use event_core::{Error, ErrorKind, SubscriptionSpec};
+use futures_util::StreamExt;
 use nats_server::{NatsServer, RawClient, ServerConfig};
 use transport_nats::{JetStream, NatsTransport, NewStream};
 
@@ -364,4 +366,38 @@ async fn what_comes_for_a_subscription_that_ended_is_given_back_at_once() {
     }
     came.sort_unstable();
     assert_eq!(came, (0..50).collect::<Vec<_>>());
+}
+
+/// What the window relies on: an idle request is told alive, and at its end how much of it is left.
+#[tokio::test]
+async fn the_server_keeps_idle_requests_alive_and_says_what_is_left_of_them() {
+    needs_server!("the_server_keeps_idle_requests_alive_and_says_what_is_left_of_them");
+    let server = server().await;
+    let mut wire = Wire::open(&to(&server, stream())).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client.clone());
+    let config = pull::Config { durable_name: Some("raw".to_owned()), ..pull::Config::default() };
+    let consumer = context.create_consumer_on_stream(config, "EVENTS").await.unwrap();
+    wire.publish(event("job", 1)).await.unwrap();
+    let mut answers = client.subscribe("_INBOX.raw").await.unwrap();
+    let batch = pull::BatchConfig {
+        batch: 5,
+        expires: Some(Duration::from_millis(1_500)),
+        idle_heartbeat: Duration::from_millis(500),
+        ..pull::BatchConfig::default()
+    };
+    consumer.request_batch(batch, "_INBOX.raw".into()).await.unwrap();
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&408) {
+        let message = tokio::time::timeout(crate::support::PATIENCE, answers.next()).await.unwrap().unwrap();
+        let status = message.status.map_or(0, |status| status.as_u16());
+        if status == 408 {
+            let left =
+                message.headers.unwrap().get("Nats-Pending-Messages").map(|left| left.as_str().to_owned());
+            assert_eq!(left.as_deref(), Some("4"));
+        }
+        statuses.push(status);
+    }
+    assert_eq!(statuses.first(), Some(&0));
+    assert!(statuses.contains(&100), "{statuses:?}");
 }

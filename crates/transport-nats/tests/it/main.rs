@@ -4,4 +4,5 @@
 mod core_nats;
 mod jetstream;
 mod properties;
+mod secure;
 mod support;

@@ -5,7 +5,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_core::transport::{Attempt, Guarantee, Inbound, Inbounds, LinkSender, RawDelivery, Transport};
+use event_core::transport::{
+    Attempt, Guarantee, Inbound, Inbounds, Link, LinkSender, RawDelivery, Transport,
+};
 use event_core::{Error, Event, Expression, Subscriber, SubscriptionSpec};
 use futures_util::StreamExt;
 use transport_nats::NatsTransport;
@@ -24,7 +26,22 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn open(transport: &NatsTransport) -> Self {
-        let link = transport.connect(Attempt::first()).await.expect("a link");
+        Self::of(transport.connect(Attempt::first()).await.expect("a link"))
+    }
+
+    /// Tries again as long as that can help: while servers elect a leader, JetStream does not answer.
+    pub(crate) async fn open_when_it_can(transport: &NatsTransport) -> Self {
+        for number in 1..=30 {
+            match transport.connect(Attempt::nth(number)).await {
+                Ok(link) => return Self::of(link),
+                Err(error) if error.is_transient() => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("no attempt gives a link");
+    }
+
+    fn of(link: Link) -> Self {
         Self { tx: Arc::from(link.tx), rx: link.rx, heard: VecDeque::new(), end: None, over: false }
     }
 
