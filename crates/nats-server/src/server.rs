@@ -98,6 +98,29 @@ impl NatsServer {
         }
     }
 
+    /// Asks it to end, as an orderly restart does, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// When it does not within 20 s; it is then killed.
+    pub async fn stop(&self) -> io::Result<()> {
+        let Some(id) = self.child.lock().as_ref().map(Child::id) else { return Ok(()) };
+        let Some(program) = Self::find() else { return Ok(()) };
+        let mut asking = tokio::process::Command::new(program);
+        asking.arg("--signal").arg(format!("quit={id}")).stdin(Stdio::null()).stdout(Stdio::null());
+        asking.stderr(Stdio::null()).status().await?;
+        let ending = async {
+            while self.is_running() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, ending).await;
+        self.kill();
+        ended.map_err(|_| {
+            io::Error::new(io::ErrorKind::TimedOut, "nats-server does not end when it is asked to")
+        })
+    }
+
     /// Starts it again, on the same port and store.
     ///
     /// # Errors

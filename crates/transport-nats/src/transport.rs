@@ -1,5 +1,6 @@
 //! The transport and its settings.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,14 @@ use event_core::transport::{
     Attempt, Capabilities, Continuity, Guarantee, Guarantees, Link, LinkInfo, Transport,
 };
 use event_core::{Error, ErrorKind, Result, SubscriptionId};
+use parking_lot::Mutex;
 
 use crate::address::Address;
 use crate::credentials::Credentials;
 use crate::dial::Dial;
 use crate::jetstream::JetStream;
 use crate::link;
+use crate::link::stream::StreamFacts;
 use crate::stats::{Counters, Stats};
 use crate::subject::Subjects;
 use crate::tls::Tls;
@@ -48,8 +51,19 @@ pub(crate) struct Config {
     pub(crate) window: usize,
     pub(crate) answer_timeout: Duration,
     pub(crate) counters: Counters,
+    /// What was there when a link last looked: a link that comes after it need not wait for a leader to tell.
+    pub(crate) known: Mutex<Known>,
     /// Tells the consumers of this transport's unnamed subscriptions from those of others.
     pub(crate) own: String,
+}
+
+/// What is known to be there.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The stream.
+    pub(crate) stream: Option<StreamFacts>,
+    /// Consumers, with the settings they have.
+    pub(crate) consumers: HashMap<String, String>,
 }
 
 /// Describes a [`NatsTransport`].
@@ -225,6 +239,7 @@ impl NatsTransportBuilder {
             window: self.window,
             answer_timeout: self.answer_timeout,
             counters: Counters::default(),
+            known: Mutex::default(),
             own: SubscriptionId::random().as_str().to_owned(),
         };
         Ok(NatsTransport { config: Arc::new(config) })

@@ -19,6 +19,7 @@ mod f16_order;
 mod f17_suspend;
 mod f18_proxies;
 mod f19_secrets;
+mod f20_rolling_restart;
 mod f21_slow_network;
 mod f22_acks;
 mod killed_links;
@@ -53,6 +54,7 @@ pub const FAULTS: &[Fault] = &[
     f17_suspend::FAULT,
     f18_proxies::FAULT,
     f19_secrets::FAULT,
+    f20_rolling_restart::FAULT,
     f21_slow_network::FAULT,
     f22_acks::FAULT,
     reset_sockets::FAULT,

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::publish::{Publishing, read_answer};
 use super::source::Stop;
+use super::stream::Wanted;
 use super::window::{EXPIRES, HEARTBEAT, Window};
 use super::{Out, Shared, Shell, State, Waiting};
 use crate::envelope::{self, Delivered};
@@ -27,9 +28,10 @@ use crate::subject::header_text;
 /// A consumer of the stream, as one link uses it.
 pub(super) struct Consumer {
     pub(super) id: SubscriptionId,
-    pub(super) name: String,
-    /// Kept when its subscription ends.
-    pub(super) durable: bool,
+    /// What it was asked to be.
+    pub(super) wanted: Wanted,
+    /// Nobody has looked on this link whether it is there.
+    assumed: AtomicBool,
     /// Where its deliveries come.
     pub(super) inbox: String,
     pub(super) window: Mutex<Window>,
@@ -42,6 +44,8 @@ pub(super) struct Consumer {
 /// What came of looking whether something is still there.
 pub(super) enum Checked {
     Consumer(Arc<Consumer>, Result<()>),
+    /// One that was taken for granted and was not there, created anew.
+    Recreated(Arc<Consumer>, Result<()>),
     /// The stream, which did not answer these.
     Stream(Vec<Publishing>, Result<()>),
 }
@@ -74,11 +78,11 @@ impl Drop for Lease {
 }
 
 impl Consumer {
-    pub(super) fn new(id: SubscriptionId, name: String, durable: bool, inbox: String, size: usize) -> Self {
+    pub(super) fn new(id: SubscriptionId, wanted: Wanted, assumed: bool, inbox: String, size: usize) -> Self {
         Self {
             id,
-            name,
-            durable,
+            wanted,
+            assumed: AtomicBool::new(assumed),
             inbox,
             window: Mutex::new(Window::new(size)),
             stop: Arc::new(Stop::default()),
@@ -97,7 +101,7 @@ impl Consumer {
 
     /// A request for so many deliveries.
     fn request(&self, settings: &JetStream, batch: usize) -> Out {
-        let subject = settings.api(&format!("CONSUMER.MSG.NEXT.{}.{}", settings.stream, self.name));
+        let subject = settings.api(&format!("CONSUMER.MSG.NEXT.{}.{}", settings.stream, self.wanted.name));
         let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
         let payload = format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#);
         Out::Message(OutboundMessage {
@@ -127,10 +131,10 @@ impl Shared {
         let settings = self.config.jetstream.as_ref()?;
         let prefix = settings.dead_letters.as_ref()?;
         let mut headers = HeaderMap::new();
-        let id = format!("{}/{}/{}", settings.stream, consumer.name, delivered.sequence);
+        let id = format!("{}/{}/{}", settings.stream, consumer.wanted.name, delivered.sequence);
         headers.insert(header::NATS_MESSAGE_ID, id);
         headers.insert(envelope::REASON, header_text_with_blanks(reason));
-        headers.insert(envelope::CONSUMER, consumer.name.as_str());
+        headers.insert(envelope::CONSUMER, consumer.wanted.name.as_str());
         headers.insert(envelope::SEQUENCE, delivered.sequence.to_string());
         headers.insert(envelope::DELIVERIES, delivered.attempt.to_string());
         let number = state.number();
@@ -180,7 +184,7 @@ impl Shell {
                 window.refused(now.into_std());
                 drop(window);
                 let said = message.description.unwrap_or_default();
-                tracing::debug!(consumer = consumer.name, said, "a request for deliveries ended");
+                tracing::debug!(consumer = consumer.wanted.name, said, "a request for deliveries ended");
                 self.look_at(consumer);
             }
         }
@@ -192,7 +196,7 @@ impl Shell {
         let letter = Letter { subject: message.subject.to_string(), payload: message.payload };
         let Some(delivered) = Delivered::read(&acknowledge) else {
             consumer.window.lock().settled();
-            let text = format!("a delivery of {} has no reply subject of JetStream", consumer.name);
+            let text = format!("a delivery of {} has no reply subject of JetStream", consumer.wanted.name);
             return self.ready.push_back(Ok(Inbound::Problem(Error::new(
                 ErrorKind::Protocol,
                 "receive",
@@ -254,7 +258,7 @@ impl Shell {
         count(&shared.config.counters.given_up);
         let message = format!(
             "event {} of the stream is given up by {}: {reason}; set dead_letters to keep such events",
-            lease.delivered.sequence, lease.consumer.name
+            lease.delivered.sequence, lease.consumer.wanted.name
         );
         let error = Error::new(ErrorKind::Handler, "give up", message).with_retry(Retry::Never);
         self.ready.push_back(Ok(Inbound::Problem(error)));
@@ -300,7 +304,7 @@ impl Shell {
         }
         let (shared, consumer) = (Arc::clone(&self.shared), Arc::clone(consumer));
         self.checks.push(Box::pin(async move {
-            let outcome = shared.consumer_is_there(&consumer.name).await;
+            let outcome = shared.consumer_is_there(&consumer.wanted.name).await;
             Checked::Consumer(consumer, outcome)
         }));
     }
@@ -324,6 +328,17 @@ impl Shell {
             any = true;
             let (consumer, outcome) = match checked {
                 Checked::Consumer(consumer, outcome) => (consumer, outcome),
+                Checked::Recreated(consumer, outcome) => {
+                    match &outcome {
+                        Ok(()) => {
+                            let (id, change) = (consumer.id.clone(), SubscriptionChange::Recreated);
+                            self.ready.push_back(Ok(Inbound::Subscription { id, change }));
+                        }
+                        // It is tried again when it is missed again.
+                        Err(error) => consumer.assumed.store(error.is_transient(), Ordering::Release),
+                    }
+                    (consumer, outcome)
+                }
                 Checked::Stream(publishes, outcome) => {
                     self.unanswered(publishes, &outcome);
                     continue;
@@ -331,10 +346,10 @@ impl Shell {
             };
             consumer.checking.store(false, Ordering::Release);
             match outcome {
-                Err(error) if error.kind() == ErrorKind::NotFound => self.lost(&consumer, error),
+                Err(error) if error.kind() == ErrorKind::NotFound => self.not_there(&consumer, error),
                 // It is asked again after a pause.
                 Err(error) => {
-                    tracing::debug!(consumer = consumer.name, %error, "not known whether it is there");
+                    tracing::debug!(consumer = consumer.wanted.name, %error, "not known whether it is there");
                 }
                 Ok(()) => {}
             }
@@ -342,10 +357,27 @@ impl Shell {
         any
     }
 
+    /// What was taken for granted is created anew, once; anything else is lost.
+    fn not_there(&mut self, consumer: &Arc<Consumer>, error: Error) {
+        self.shared.forget_known();
+        if consumer.is_parted() || !consumer.assumed.swap(false, Ordering::AcqRel) {
+            return self.lost(consumer, error);
+        }
+        consumer.checking.store(true, Ordering::Release);
+        let (shared, consumer) = (Arc::clone(&self.shared), Arc::clone(consumer));
+        self.checks.push(Box::pin(async move {
+            let outcome = shared.create_again(&consumer.wanted).await;
+            Checked::Recreated(consumer, outcome)
+        }));
+    }
+
     /// Publishes without an answer are refused if there is nobody to give one; else they are not confirmed, which is
     /// what dropping them says.
     fn unanswered(&self, publishes: Vec<Publishing>, outcome: &Result<()>) {
         let gone = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if gone {
+            self.shared.forget_known();
+        }
         {
             let mut state = self.shared.state.lock();
             state.streaming = state.streaming.saturating_sub(publishes.len());

@@ -10,7 +10,7 @@ mod publish;
 mod sender;
 mod shell;
 mod source;
-mod stream;
+pub(crate) mod stream;
 mod window;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -37,6 +37,7 @@ use publish::Publishing;
 pub(crate) use sender::Sender;
 pub(crate) use shell::Shell;
 use source::{NewSource, Stop};
+use stream::StreamFacts;
 
 /// Makes a link of a connection, and waits for the server's first word on it.
 pub(crate) async fn open(config: Arc<Config>, dialled: Dialled) -> Result<(Sender, Shell)> {
@@ -106,8 +107,8 @@ struct State {
     subscriptions: HashMap<SubscriptionId, Subscribed>,
     covers: Covers,
     consumers: Vec<Arc<Consumer>>,
-    /// The subjects of the stream.
-    taken: Vec<String>,
+    /// The stream, as it was when a link last looked.
+    stream: StreamFacts,
     /// Subjects that the server does not permit.
     denied: Vec<String>,
     /// What is to be told, at most so many.

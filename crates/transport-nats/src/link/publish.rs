@@ -86,11 +86,21 @@ impl Shared {
 
     /// Whether the stream takes a subject, as it was when the link was made.
     pub(super) fn is_taken(state: &State, subject: &str) -> bool {
-        state.taken.iter().any(|taken| taken == subject || covers(taken, subject) || wild(taken, subject))
+        state
+            .stream
+            .subjects
+            .iter()
+            .any(|taken| taken == subject || covers(taken, subject) || wild(taken, subject))
     }
 
-    /// The stream answered a publish.
-    pub(super) fn published(&self, state: &mut State, publishing: Box<Publishing>, message: &Message) {
+    /// The stream answered a publish, or nobody did. Gives it back when nobody did for too long: the stream has no leader,
+    /// or is not there.
+    pub(super) fn published(
+        &self,
+        state: &mut State,
+        publishing: Box<Publishing>,
+        message: &Message,
+    ) -> Option<Box<Publishing>> {
         const OP: &str = "publish";
         let counters = &self.config.counters;
         let error = match read_answer(self, OP, "the publish", message) {
@@ -101,21 +111,23 @@ impl Shared {
                 }
                 let words = RawJson::from_text(message.payload.clone()).ok();
                 publishing.confirmer.confirm(Acknowledgement::with_data(words));
-                return;
+                return None;
             }
             Err(error) => error,
         };
         let again = Instant::now() + PAUSE;
         let no_answer = message.status == Some(StatusCode::NO_RESPONDERS);
-        let may_pass = no_answer || error.kind() == ErrorKind::Unreachable;
-        if may_pass && again < publishing.deadline {
+        if no_answer || error.kind() == ErrorKind::Unreachable {
+            if again >= publishing.deadline {
+                return Some(publishing);
+            }
             state.again.push_back((again, publishing));
-            return;
+            return None;
         }
         state.streaming -= 1;
         count(&counters.refused);
-        let error = if no_answer { self.nobody_takes(&publishing.subject) } else { error };
         publishing.confirmer.refuse(error);
+        None
     }
 
     /// Makes those again whose pause is over.

@@ -194,13 +194,15 @@ impl Sender {
         }
         Self::refuse(spec, &shared.state.lock())?;
         let wanted = Wanted::by(shared, settings, spec)?;
-        self.create_consumer(settings, &wanted).await?;
+        let assumed = wanted.is_known(shared);
+        if !assumed {
+            self.create_consumer(settings, &wanted).await?;
+        }
         let size = spec.in_flight.unwrap_or(settings.in_flight).clamp(1, settings.in_flight);
         let mut state = shared.state.lock();
         Self::refuse(spec, &state)?;
         let inbox = format!("{}.c{}", shared.inbox.replacen("_INBOX.", "_INBOX.c", 1), state.number());
-        let consumer = Consumer::new(spec.id.clone(), wanted.name, wanted.durable, inbox, size);
-        let consumer = Arc::new(consumer);
+        let consumer = Arc::new(Consumer::new(spec.id.clone(), wanted, assumed, inbox, size));
         let new = NewSource {
             subject: consumer.inbox.clone(),
             group: None,
@@ -275,11 +277,11 @@ impl Sender {
         shared.echo("unsubscribe").await?;
         let Some(consumer) = consumer else { return Ok(()) };
         shared.state.lock().consumers.retain(|other| !Arc::ptr_eq(other, &consumer));
-        let settings = self.0.config.jetstream.as_ref().filter(|_| !consumer.durable);
+        let settings = self.0.config.jetstream.as_ref().filter(|_| !consumer.wanted.durable);
         let idle = consumer.window.lock().is_idle();
         match settings {
             // What is still worked on can be settled; the server deletes the consumer when it is not used any more.
-            Some(settings) if idle => shared.delete_consumer(settings, &consumer.name).await,
+            Some(settings) if idle => shared.delete_consumer(settings, &consumer.wanted.name).await,
             _ => Ok(()),
         }
     }
@@ -318,7 +320,7 @@ impl Sender {
         }
         let message = format!(
             "the consumer {} is not there, or without a leader at the moment; the event comes again if it comes back",
-            lease.consumer.name
+            lease.consumer.wanted.name
         );
         Err(Error::new(ErrorKind::Unreachable, op, message))
     }

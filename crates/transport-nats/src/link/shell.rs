@@ -238,9 +238,10 @@ impl Shell {
                 self.shared.changed.notify_waiters();
             }
             Some(Waiting::Publish(publishing)) => {
-                self.shared.published(&mut state, publishing, &message);
+                let unanswered = self.shared.published(&mut state, publishing, &message);
                 drop(state);
                 self.shared.changed.notify_waiters();
+                self.look_at_stream(unanswered.into_iter().map(|publishing| *publishing).collect());
             }
             Some(Waiting::DeadLetter { acknowledge }) => {
                 drop(state);

@@ -17,37 +17,49 @@ use super::publish::read_answer;
 use crate::errors;
 use crate::filter::Filters;
 use crate::jetstream::{JetStream, NewStream, check_name};
+use crate::transport::Known;
 
 /// As much of a stream as is looked at.
 #[derive(serde::Deserialize)]
 struct Info {
-    config: Subjects,
+    config: StreamFacts,
 }
 
-#[derive(serde::Deserialize)]
-struct Subjects {
+/// What links need to know of the stream.
+#[derive(Clone, Default, serde::Deserialize)]
+pub(crate) struct StreamFacts {
+    /// The subjects that it takes.
     #[serde(default)]
-    subjects: Vec<String>,
+    pub(crate) subjects: Vec<String>,
+    /// How many servers keep it.
+    #[serde(default, rename = "num_replicas")]
+    pub(crate) replicas: usize,
 }
 
 /// Looks whether the stream is there, and creates it if that was asked for.
 pub(super) async fn prepare(shared: &Shared, settings: &JetStream) -> Result<()> {
+    let known = shared.config.known.lock().stream.clone();
+    if let Some(facts) = known {
+        shared.state.lock().stream = facts;
+        return Ok(());
+    }
     let all = shared.config.subjects.all();
-    let taken = stream(shared, settings, &settings.stream, &[all]).await?;
+    let facts = stream(shared, settings, &settings.stream, &[all]).await?;
     if let (Some(prefix), Some(_)) = (&settings.dead_letters, &settings.create) {
         stream(shared, settings, &settings.dead_stream(), &[format!("{prefix}.>")]).await?;
     }
-    shared.state.lock().taken = taken;
+    shared.config.known.lock().stream = Some(facts.clone());
+    shared.state.lock().stream = facts;
     Ok(())
 }
 
-/// The subjects of a stream, which is created if it is not there and that was asked for.
+/// A stream, which is created if it is not there and that was asked for.
 async fn stream(
     shared: &Shared,
     settings: &JetStream,
     name: &str,
     subjects: &[String],
-) -> Result<Vec<String>> {
+) -> Result<StreamFacts> {
     const OP: &str = "connect";
     let what = format!("the stream \"{name}\"");
     let found = shared.api::<Info>(OP, &what, settings.api(&format!("STREAM.INFO.{name}")), &()).await;
@@ -58,7 +70,7 @@ async fn stream(
         }
         (found, _) => found?,
     };
-    Ok(info.config.subjects)
+    Ok(info.config)
 }
 
 fn new_stream(name: &str, subjects: &[String], new: &NewStream) -> StreamConfig {
@@ -88,6 +100,18 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// What it is asked to be, to compare.
+    fn settings(&self) -> String {
+        format!("{:?}", self.config)
+    }
+
+    /// Whether it was there, like this, when a link last looked.
+    pub(super) fn is_known(&self, shared: &Shared) -> bool {
+        let known = shared.config.known.lock();
+        known.stream.is_some()
+            && known.consumers.get(&self.name).is_some_and(|known| *known == self.settings())
+    }
+
     pub(super) fn by(shared: &Shared, settings: &JetStream, spec: &SubscriptionSpec) -> Result<Self> {
         let filters = Filters::of(&shared.config.subjects, spec.expression.as_ref());
         let mut config = pull::Config {
@@ -113,6 +137,8 @@ impl Wanted {
             let name = unnamed(&shared.config.own, &spec.id);
             config.name = Some(name.clone());
             config.inactive_threshold = settings.inactive.max(Duration::from_secs(1));
+            // By itself the server keeps such a consumer on one server only, whose end would be its own.
+            config.num_replicas = shared.state.lock().stream.replicas;
             name
         };
         Ok(Self { name, durable: spec.durable.is_some(), config })
@@ -134,12 +160,27 @@ impl Shared {
         let call = format!("CONSUMER.CREATE.{}.{name}.{}", settings.stream, config.filter_subject);
         let asked = json!({ "stream_name": settings.stream, "config": config.into_consumer_config() });
         let what = format!("the consumer \"{name}\"");
-        self.api::<IgnoredAny>("subscribe", &what, settings.api(&call), &asked).await.map(drop)
+        self.api::<IgnoredAny>("subscribe", &what, settings.api(&call), &asked).await?;
+        self.config.known.lock().consumers.insert(name.clone(), wanted.settings());
+        Ok(())
+    }
+
+    /// Makes what is not there any more: the stream, if it is ours to create, and the consumer.
+    pub(super) async fn create_again(&self, wanted: &Wanted) -> Result<()> {
+        let Some(settings) = &self.config.jetstream else { return Ok(()) };
+        prepare(self, settings).await?;
+        self.create_consumer(settings, wanted).await
+    }
+
+    /// Something that was known to be there is not.
+    pub(super) fn forget_known(&self) {
+        *self.config.known.lock() = Known::default();
     }
 
     /// Deletes a consumer that nobody will use any more.
     pub(super) async fn delete_consumer(&self, settings: &JetStream, name: &str) -> Result<()> {
         let call = settings.api(&format!("CONSUMER.DELETE.{}.{name}", settings.stream));
+        self.config.known.lock().consumers.remove(name);
         self.api::<IgnoredAny>("unsubscribe", &format!("the consumer \"{name}\""), call, &()).await.map(drop)
     }
 

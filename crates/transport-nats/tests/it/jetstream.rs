@@ -278,6 +278,28 @@ async fn a_stream_deleted_under_its_consumers_is_told_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn what_a_server_without_a_disk_forgot_is_created_anew_and_told() {
+    needs_server!("what_a_server_without_a_disk_forgot_is_created_anew_and_told");
+    let server = server().await;
+    let transport = to(&server, stream());
+    let wanted = durable("kept", "farm", "topic=job");
+    let mut wire = Wire::open(&transport).await;
+    wire.subscribe(&wanted).await.unwrap();
+    server.restart().await.unwrap();
+    drop(wire);
+    // The next link takes for granted what the last one found.
+    let mut wire = Wire::open(&transport).await;
+    wire.subscribe(&wanted).await.unwrap();
+    let recreated = |inbound: &Inbound| {
+        matches!(inbound, Inbound::Subscription { change: SubscriptionChange::Recreated, .. }).then_some(())
+    };
+    wire.news(recreated).await;
+    wire.publish(event("job", 1)).await.unwrap();
+    let delivery = wire.delivery().await;
+    assert_eq!(complete(&mut wire, delivery).await, 1);
+}
+
+#[tokio::test]
 async fn a_consumer_that_is_deleted_is_told_alone() {
     needs_server!("a_consumer_that_is_deleted_is_told_alone");
     let server = server().await;

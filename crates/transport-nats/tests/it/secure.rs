@@ -178,7 +178,7 @@ async fn of_several_servers_one_that_lives_is_found_and_the_stream_outlives_one(
     cluster.servers()[0].kill();
     cluster.ready().await.unwrap();
     let mut out = Wire::open_when_it_can(&publisher).await;
-    out.publish(event("job", 2)).await.unwrap();
+    out.publish_until_confirmed(event("job", 2)).await;
     let mut wire = Wire::open_when_it_can(&subscriber).await;
     wire.subscribe(&at_least_once("s", "topic=job")).await.unwrap();
     let mut came = Vec::new();

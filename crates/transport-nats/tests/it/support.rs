@@ -8,7 +8,7 @@ use std::time::Duration;
 use event_core::transport::{
     Attempt, Guarantee, Inbound, Inbounds, Link, LinkSender, RawDelivery, Transport,
 };
-use event_core::{Error, Event, Expression, Subscriber, SubscriptionSpec};
+use event_core::{Error, ErrorKind, Event, Expression, Subscriber, SubscriptionSpec};
 use futures_util::StreamExt;
 use transport_nats::NatsTransport;
 
@@ -77,7 +77,18 @@ impl Wire {
         match self.during(confirmation).await {
             Ok(_) => Ok(()),
             Err(event_core::transport::PublishError::Refused(error)) => Err(error),
-            Err(other) => panic!("{other:?}"),
+            Err(_) => Err(Error::new(ErrorKind::Unconfirmed, "publish", "it is not confirmed")),
+        }
+    }
+
+    /// Publishes again as long as it is not confirmed, as a hub does.
+    pub(crate) async fn publish_until_confirmed(&mut self, event: Event) {
+        loop {
+            match self.publish(event.clone()).await {
+                Ok(()) => return,
+                Err(error) if error.kind() == ErrorKind::Unconfirmed => {}
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 
