@@ -38,7 +38,8 @@ impl Cluster {
         let routes: Vec<u16> = (0..3).map(|_| free_port()).collect::<io::Result<_>>()?;
         let mut servers = Vec::new();
         for (n, port) in routes.iter().enumerate() {
-            let member = Member { name: format!("n{n}"), port: *port, routes: routes.clone() };
+            let member =
+                Member { name: format!("n{n}"), port: *port, routes: routes.clone(), monitor: free_port()? };
             let config = ServerConfig { cluster: Some(member), ..ServerConfig::default() };
             servers.push(NatsServer::placed(free_port()?, config)?);
         }
@@ -59,6 +60,24 @@ impl Cluster {
     /// Their addresses.
     pub fn urls(&self) -> Vec<String> {
         self.servers.iter().map(NatsServer::url).collect()
+    }
+
+    /// Waits until every server that runs says that it is well: in the cluster, and up to date with all that it keeps.
+    ///
+    /// # Errors
+    ///
+    /// When one does not within 40 s.
+    pub async fn healthy(&self) -> io::Result<()> {
+        let waiting = async {
+            for server in self.servers.iter().filter(|server| server.is_running()) {
+                while !server.is_healthy().await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "a server of the cluster does not get well"))
     }
 
     /// Waits until JetStream answers at every server that runs.

@@ -19,6 +19,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) port: u16,
     pub(crate) routes: Vec<u16>,
+    /// Where it tells of its health.
+    pub(crate) monitor: u16,
 }
 
 impl Default for ServerConfig {
@@ -47,6 +49,11 @@ impl ServerConfig {
         self
     }
 
+    /// Where it tells of its health, if it is a member of a cluster.
+    pub(crate) fn monitor(&self) -> Option<String> {
+        self.cluster.as_ref().map(|member| format!("127.0.0.1:{}", member.monitor))
+    }
+
     /// The whole configuration file.
     pub(crate) fn text(&self, port: u16, folder: &Path) -> String {
         let mut text = format!("host: 127.0.0.1\nport: {port}\nmax_control_line: 4096\n");
@@ -61,9 +68,10 @@ impl ServerConfig {
         if let Some(bytes) = self.max_payload {
             line(format!("max_payload: {bytes}"));
         }
-        if let Some(Member { name, port, routes }) = &self.cluster {
+        if let Some(Member { name, port, routes, monitor }) = &self.cluster {
             let routes: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
             line(format!("server_name: {name}"));
+            line(format!("http: \"127.0.0.1:{monitor}\""));
             line(format!("cluster {{ name: tests, listen: \"127.0.0.1:{port}\", routes: {routes:?} }}"));
         }
         text.push_str(&self.more);

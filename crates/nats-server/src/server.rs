@@ -180,6 +180,20 @@ impl NatsServer {
         })
     }
 
+    /// Whether it says that it is well; only members of a cluster do.
+    pub(crate) async fn is_healthy(&self) -> bool {
+        let Some(monitor) = self.config.lock().monitor() else { return false };
+        let asking = async {
+            let mut stream = TcpStream::connect(monitor).await?;
+            stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, io::Error>(answer)
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(2), asking).await;
+        matches!(answer, Ok(Ok(answer)) if answer.contains("200 OK") && answer.contains("\"ok\""))
+    }
+
     async fn greets(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(self.address()).await else { return false };
         let mut start = [0; 5];

@@ -10,7 +10,7 @@ use event_core::transport::Transport;
 use event_core::{Event, EventHub, Lifecycle};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use nats_server::{Cluster, NatsServer, RawClient};
+use nats_server::{Cluster, NatsServer};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use transport_nats::{JetStream, NatsTransport, NewStream};
@@ -202,36 +202,11 @@ async fn roll(cluster: &Cluster, run: Run) -> Result<u64, Broken> {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
             server.restart().await.map_err(broken("restart a server"))?;
-            healthy(cluster).await?;
+            cluster.healthy().await.map_err(broken("wait for the cluster"))?;
             restarts += 1;
         }
     }
     Ok(restarts)
-}
-
-/// Waits until every replica of the stream is there and up to date.
-async fn healthy(cluster: &Cluster) -> Result<(), Broken> {
-    let waiting = async {
-        loop {
-            for server in cluster.servers() {
-                if current(&server.address()).await.unwrap_or(false) {
-                    return;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| Broken::new("the replicas are not well again"))
-}
-
-async fn current(address: &str) -> std::io::Result<bool> {
-    let mut client = RawClient::connect(address).await?;
-    let asking = client.request("$JS.API.STREAM.INFO.EVENTS", b"");
-    let answer = tokio::time::timeout(Duration::from_secs(1), asking).await??;
-    let info: serde_json::Value = serde_json::from_str(&answer)?;
-    let replicas = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
-    let well = |replica: &serde_json::Value| replica["current"] == true && replica["offline"] != true;
-    Ok(info["cluster"]["leader"].is_string() && replicas.len() == 2 && replicas.iter().all(well))
 }
 
 fn judge(

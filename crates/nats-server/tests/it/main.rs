@@ -49,6 +49,9 @@ async fn three_servers_find_a_leader_and_go_on_with_two() {
     cluster.servers()[0].kill();
     cluster.ready().await.unwrap();
     cluster.servers()[0].restart().await.unwrap();
+    cluster.healthy().await.unwrap();
+    cluster.servers()[1].stop().await.unwrap();
+    assert!(!cluster.servers()[1].is_running());
     cluster.ready().await.unwrap();
 }
 
