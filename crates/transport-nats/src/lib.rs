@@ -53,3 +53,8 @@ pub use stats::Stats;
 pub use subject::{MAX_SUBJECT, SubjectError, Subjects};
 pub use tls::Tls;
 pub use transport::{NatsTransport, NatsTransportBuilder};
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -37,7 +37,9 @@ use crate::tls::Tls;
 /// # Recovery
 ///
 /// A link ends with its connection; [`Supervised`](event_core::supervisor::Supervised) makes the next one, to any of the
-/// servers. What was published meanwhile is missed by at-most-once subscriptions, and told as a gap.
+/// servers. What was published meanwhile is missed by at-most-once subscriptions, and told as a gap. In a cluster, core NATS
+/// passes on what it can: what is published at a server that is just back, and does not know yet who listens at the
+/// others, is missed there, and nobody can tell. What must not be missed is read from a stream.
 pub struct NatsTransport {
     config: Arc<Config>,
 }

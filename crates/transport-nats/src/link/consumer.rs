@@ -191,7 +191,8 @@ impl Shell {
     }
 
     fn delivered(&mut self, consumer: &Arc<Consumer>, message: Message, now: Instant) {
-        let Some(settings) = self.shared.config.jetstream.clone() else { return };
+        let config = Arc::clone(&self.shared.config);
+        let Some(settings) = &config.jetstream else { return };
         let acknowledge = message.reply.as_ref().map(ToString::to_string).unwrap_or_default();
         let letter = Letter { subject: message.subject.to_string(), payload: message.payload };
         let Some(delivered) = Delivered::read(&acknowledge) else {
