@@ -35,14 +35,14 @@ pub use server::NatsServer;
 /// # Panics
 ///
 /// When none is installed and `NATS_SERVER=required`.
-#[expect(clippy::print_stderr, reason = "what is left out is said")]
 pub fn skipped(test: &str) -> bool {
     if NatsServer::find().is_some() {
         return false;
     }
     let required = std::env::var("NATS_SERVER").is_ok_and(|value| value == "required");
     assert!(!required, "{test} needs nats-server, and none is installed ({HOW})");
-    eprintln!("skipped: {test} needs nats-server ({HOW})");
+    // Past the test's own output, which is shown only when it fails.
+    let _ = writeln!(std::io::stderr(), "skipped: {test} needs nats-server ({HOW})");
     if let Some(list) = std::env::var_os("NATS_SERVER_LEFT_OUT") {
         let appended = std::fs::File::options().create(true).append(true).open(list);
         // One write: tests of other processes append, too.
