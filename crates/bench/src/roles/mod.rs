@@ -3,6 +3,7 @@
 mod floor;
 mod http;
 mod idle;
+mod nats;
 mod ours;
 mod server;
 mod socket;
@@ -30,6 +31,7 @@ pub fn play(role: &str) -> Result<(), Failure> {
             on(here())?.block_on(async { party::obey(floor::Floor::new(floor::Depth::of(role))).await })
         }
         "idle" => on(here())?.block_on(party::obey(idle::Idle::default())),
+        "nats" => on(here())?.block_on(party::obey(nats::Nats::default())),
         "http" => on(here())?.block_on(party::obey(http::Http::default())),
         other => return Err(Failure::new(format!("\"{other}\" is not a part to play"))),
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_core::hub::EventStream;
 use event_core::{Event, Expression};
+use ftrack_hub::nats::NatsTransport;
 use ftrack_hub::{Json, Session};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use interop::Failure;
@@ -22,6 +23,8 @@ use crate::payload;
 const AT_A_TIME: usize = 64;
 /// What a subscription of others may hold.
 const BUFFER: usize = 1_024;
+/// Messages that a connection to NATS may hold: whatever comes in a round.
+const NATS_BUFFER: usize = 1 << 20;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -62,6 +65,10 @@ impl Ours {
             .request_timeout(PATIENCE);
         if let Some(window) = args["window"].as_u64().and_then(|window| usize::try_from(window).ok()) {
             builder = builder.window(window);
+        }
+        if let Some(server) = args["nats"].as_str() {
+            let transport = NatsTransport::builder([server]).buffer(NATS_BUFFER).build()?;
+            builder = builder.nats(transport);
         }
         let session = builder.build()?;
         session.event_hub().connect().await?;
