@@ -36,6 +36,11 @@ pub enum StoreError {
         /// Where it is.
         path: PathBuf,
     },
+    /// There is no such file, and it is not to be made.
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// There is no room on the disk.
     Full {
         /// Where it is.
@@ -115,6 +120,9 @@ impl fmt::Display for StoreError {
                 "{} cannot be written; give this user the right to write it and its folder, or choose another place",
                 path.display()
             ),
+            Self::Missing { path } => {
+                write!(f, "there is no journal at {}; look for it where the program makes it", path.display())
+            }
             Self::Full { path } => write!(
                 f,
                 "no room on the disk of {}; free some, or lower Retention::bytes; writing goes on by itself then",

@@ -15,9 +15,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::config::{Config, millis};
 use crate::cursor::Cursor;
 use crate::error::StoreError;
-use crate::letters::Letter;
 use crate::outbound::Outbound;
-use crate::record::{Draft, Record};
+use crate::record::Record;
 use crate::replay::Replay;
 use crate::store::backend::{self, Opener};
 use crate::store::{Found, Op, Outgoing, Place, Reads, StoreFile, Writes, Written};
@@ -162,10 +161,7 @@ impl Journal {
         let file = Arc::new(StoreFile::new(path, opener, config.cache));
         let mut waited = Duration::ZERO;
         let found = loop {
-            let (opening, settings) = (Arc::clone(&file), config.clone());
-            let outcome = tokio::task::spawn_blocking(move || opening.find(&settings)).await;
-            let outcome = outcome.unwrap_or_else(|_| Err(file.damaged("opening it panicked")));
-            match outcome {
+            match Self::find(&file, &config).await {
                 Ok(found) => break found,
                 Err(StoreError::Locked { .. }) if waited < config.lock_wait => {
                     let pause = Duration::from_millis(20);
@@ -182,6 +178,26 @@ impl Journal {
         let writes = Writes::start(found.writer, publish, ending.clone())?;
         let reads = Reads::start(file, ending)?;
         Ok(Self(Arc::new(Inner { writes, reads, shared, config, ended })))
+    }
+
+    /// Looks at a file, on a thread that may block.
+    async fn find(file: &Arc<StoreFile>, config: &Config) -> Result<Found, StoreError> {
+        let (opening, settings) = (Arc::clone(file), config.clone());
+        let outcome = tokio::task::spawn_blocking(move || opening.find(&settings)).await;
+        outcome.unwrap_or_else(|_| Err(file.damaged("opening it panicked")))
+    }
+
+    /// A journal that is never written, and what it holds.
+    pub(crate) async fn open_for_reading(path: &Path) -> Result<(Self, Found)> {
+        // Nothing comes, so nothing comes again.
+        let config = Config { repeats: Duration::ZERO, ..Config::default() };
+        let file = Arc::new(StoreFile::for_reading(path, config.cache));
+        let found = Self::find(&file, &config).await?;
+        let (ending, ended) = watch::channel(());
+        let shared = Shared::new(&found);
+        let reads = Reads::start(file, ending)?;
+        let writes = Writes::Refused(path.to_owned());
+        Ok((Self(Arc::new(Inner { writes, reads, shared, config, ended })), found))
     }
 
     /// A journal in memory, of which nothing is left: for tests. It has no threads, so that time may be paused.
@@ -303,67 +319,7 @@ impl Journal {
         Ok(Replay::new(self.clone(), next))
     }
 
-    /// The dead letters of a durable consumer, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    pub async fn dead_letters(&self, consumer: &str) -> Result<Vec<Letter>> {
-        let consumer = consumer.to_owned();
-        Ok(self.read(move |file| file.letters(&consumer)).await?)
-    }
-
-    /// What was to be published and was given up: it expired, or the service refused it.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    pub async fn unsent(&self) -> Result<Vec<Letter>> {
-        self.dead_letters("").await
-    }
-
-    /// Takes a dead letter out of its box. `None` when it is not there.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves open whether it happened.
-    pub async fn discard(&self, consumer: &str, sequence: u64) -> Result<Option<Letter>> {
-        let consumer = consumer.to_owned();
-        self.ask(|reply| Op::Discard { consumer, sequence, reply }).await
-    }
-
-    /// Delivers a dead letter again, to its consumer alone, as a new record at the end. `false` when it is not there.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future can have it delivered again and kept as well.
-    pub async fn redeliver(&self, consumer: &str, sequence: u64) -> Result<bool> {
-        let letters = self.dead_letters(consumer).await?;
-        let Some(letter) = letters.into_iter().find(|letter| letter.sequence == sequence) else {
-            return Ok(false);
-        };
-        let draft = Draft {
-            received: self.0.config.now(),
-            event: letter.event.to_json(),
-            is_gap: false,
-            to: Some(consumer.into()),
-            exact: true,
-        };
-        // First the new, then the old: rather twice than not at all.
-        self.ask(|reply| Op::Append { draft, event: letter.event, id: None, reply }).await?;
-        self.discard(consumer, sequence).await?;
-        Ok(true)
-    }
-
-    async fn resolve(&self, start: Start) -> Result<u64> {
+    pub(crate) async fn resolve(&self, start: Start) -> Result<u64> {
         let (first, next) = {
             let state = self.0.shared.state.lock();
             (state.first, state.next)

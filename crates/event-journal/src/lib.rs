@@ -73,6 +73,7 @@
 
 mod config;
 mod cursor;
+mod dead_letters;
 mod error;
 mod export;
 mod journal;
@@ -84,6 +85,7 @@ mod repeats;
 mod replay;
 mod retention;
 mod store;
+mod view;
 
 /// The topic of gaps, as events: subscribe to it to learn where to resynchronise. Their data has `from` and `to`, in
 /// milliseconds since 1970, and a `reason`.
@@ -98,3 +100,4 @@ pub use layer::Journaled;
 pub use letters::Letter;
 pub use record::Record;
 pub use replay::Replay;
+pub use view::{LetterBox, Overview, View};

@@ -1,7 +1,7 @@
 //! Where the bytes go: a file, synced as the policy says.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::path::Path;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, StorageBackend};
 
+use super::overlay::Overlay;
 use crate::config::Fsync;
 
 /// Makes the backend of a store, each time it is opened.
@@ -27,6 +28,17 @@ pub(crate) fn file(path: &Path, fsync: Fsync) -> Opener {
             .map_err(redb::Error::Io)?;
         let inner: Box<dyn StorageBackend> = Box::new(FileBackend::new(file).map_err(redb::Error::from)?);
         Ok(Backend { inner, synced: fsync == Fsync::EachGroup })
+    })
+}
+
+/// Opens a file that is there, and leaves it as it is.
+pub(crate) fn file_for_reading(path: &Path) -> Opener {
+    let path = path.to_owned();
+    Box::new(move || {
+        let file = File::open(&path).map_err(redb::Error::Io)?;
+        let file = Box::new(FileBackend::new(file).map_err(redb::Error::from)?);
+        let overlay = Overlay::over(file).map_err(redb::Error::Io)?;
+        Ok(Backend { inner: Box::new(overlay), synced: false })
     })
 }
 

@@ -204,6 +204,11 @@ impl Writer {
         self.next
     }
 
+    /// How many bytes the records take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Writes a group. Whoever waits for it is told when it is on the disk, or why it is not.
     pub(crate) fn write(&mut self, ops: Vec<Op>, publish: impl FnOnce(Written)) {
         let mut group = Group { bytes: self.bytes, ..Group::default() };

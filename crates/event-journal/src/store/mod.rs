@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 mod group;
+mod overlay;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 pub(crate) use group::{Appended, Op, Outgoing, Writer, Written};
 pub(crate) use threads::{Reads, Writes};
@@ -56,6 +57,7 @@ pub(crate) struct StoreFile {
     pub(crate) path: PathBuf,
     open: Opener,
     cache: usize,
+    for_reading: bool,
     pub(crate) database: RwLock<Option<Database>>,
 }
 
@@ -72,7 +74,12 @@ pub(crate) struct Found {
 
 impl StoreFile {
     pub(crate) fn new(path: &Path, open: Opener, cache: usize) -> Self {
-        Self { path: path.to_owned(), open, cache, database: RwLock::new(None) }
+        Self { path: path.to_owned(), open, cache, for_reading: false, database: RwLock::new(None) }
+    }
+
+    /// A file that is not to be changed.
+    pub(crate) fn for_reading(path: &Path, cache: usize) -> Self {
+        Self { for_reading: true, ..Self::new(path, backend::file_for_reading(path), cache) }
     }
 
     pub(crate) fn error(&self, error: impl Into<redb::Error>) -> StoreError {
@@ -87,6 +94,9 @@ impl StoreFile {
     pub(crate) fn ensure_open(&self) -> Result<(), StoreError> {
         let mut database = self.database.write();
         if database.is_none() {
+            if self.for_reading && !self.path.exists() {
+                return Err(StoreError::Missing { path: self.path.clone() });
+            }
             let backend = (self.open)().map_err(|error| self.error(error))?;
             let opened = self.guarded(|| {
                 Database::builder()
@@ -119,9 +129,14 @@ impl StoreFile {
     }
 
     fn look(self: &Arc<Self>, config: &Config) -> Result<Found, StoreError> {
-        self.make_tables()?;
         let guard = self.database.read();
         let Some(database) = guard.as_ref() else { return Err(StoreError::Closed) };
+        if !self.has_tables(&database.begin_read().map_err(|error| self.error(error))?)? {
+            if self.for_reading {
+                return Err(self.damaged("there is nothing in it"));
+            }
+            self.make_tables(database)?;
+        }
         let read = database.begin_read().map_err(|error| self.error(error))?;
         let meta = read.open_table(META).map_err(|error| self.error(error))?;
         let number = |key| -> Result<Option<u64>, StoreError> {
@@ -193,27 +208,27 @@ impl StoreFile {
         Ok(())
     }
 
-    fn make_tables(&self) -> Result<(), StoreError> {
-        let guard = self.database.read();
-        let Some(database) = guard.as_ref() else { return Err(StoreError::Closed) };
-        let read = database.begin_read().map_err(|error| self.error(error))?;
+    /// Whether this is a journal that this version reads; `false` when nothing was ever written.
+    fn has_tables(&self, read: &ReadTransaction) -> Result<bool, StoreError> {
         let version = match read.open_table(META) {
             Ok(meta) => meta.get(FORMAT_KEY).map_err(|error| self.error(error))?.map(|found| found.value()),
             Err(TableError::TableDoesNotExist(_)) => None,
             Err(error) => return Err(self.error(error)),
         };
         match version {
-            Some(version) if version == u64::from(FORMAT) => return Ok(()),
+            Some(version) if version == u64::from(FORMAT) => Ok(true),
             Some(version) => {
                 let version = u32::try_from(version).unwrap_or(u32::MAX);
-                return Err(StoreError::NewerVersion { path: self.path.clone(), version });
+                Err(StoreError::NewerVersion { path: self.path.clone(), version })
             }
             None if read.list_tables().map_err(|error| self.error(error))?.next().is_some() => {
-                return Err(self.damaged("it is a store of something else"));
+                Err(self.damaged("it is a store of something else"))
             }
-            None => {}
+            None => Ok(false),
         }
-        drop(read);
+    }
+
+    fn make_tables(&self, database: &Database) -> Result<(), StoreError> {
         let write = database.begin_write().map_err(|error| self.error(error))?;
         {
             let mut meta = write.open_table(META).map_err(|error| self.error(error))?;
@@ -306,6 +321,22 @@ impl StoreFile {
                 found.extend(Letter::decode(key.value().1, bytes.value()));
             }
             Ok(found)
+        })
+    }
+
+    /// How many dead letters each consumer has; the outbox has the empty name.
+    pub(crate) fn count_letters(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.guarded(|| {
+            let guard = self.database.read();
+            let Some(database) = guard.as_ref() else { return Err(StoreError::Closed) };
+            let read = database.begin_read().map_err(|error| self.error(error))?;
+            let letters = read.open_table(LETTERS).map_err(|error| self.error(error))?;
+            let mut counted = BTreeMap::new();
+            for entry in letters.iter().map_err(|error| self.error(error))? {
+                let (key, _) = entry.map_err(|error| self.error(error))?;
+                *counted.entry(key.value().0.to_owned()).or_default() += 1;
+            }
+            Ok(counted)
         })
     }
 }

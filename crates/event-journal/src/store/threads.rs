@@ -1,5 +1,6 @@
 //! The two threads of a journal: one writes groups, one reads. Bounded queues; both end with the journal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -26,6 +27,8 @@ pub(crate) enum Writes {
     Thread(mpsc::Sender<Op>),
     /// Written by whoever asks: in memory, for tests whose time is paused.
     Here(Box<Mutex<Writer>>, Publish),
+    /// Nothing may be written to this file.
+    Refused(PathBuf),
 }
 
 impl Writes {
@@ -68,6 +71,7 @@ impl Writes {
                 writer.lock().write(vec![op], publish);
                 Ok(())
             }
+            Self::Refused(path) => Err((op, StoreError::ReadOnly { path: path.clone() })),
         }
     }
 
@@ -75,7 +79,7 @@ impl Writes {
     pub(crate) async fn submit(&self, op: Op) -> Result<(), StoreError> {
         match self {
             Self::Thread(ops) => ops.send(op).await.map_err(|_| StoreError::Closed),
-            Self::Here(..) => self.try_submit(op).map_err(|(_, error)| error),
+            Self::Here(..) | Self::Refused(_) => self.try_submit(op).map_err(|(_, error)| error),
         }
     }
 
@@ -83,7 +87,7 @@ impl Writes {
     pub(crate) fn has_room(&self) -> bool {
         match self {
             Self::Thread(ops) => ops.capacity() > 0,
-            Self::Here(..) => true,
+            Self::Here(..) | Self::Refused(_) => true,
         }
     }
 

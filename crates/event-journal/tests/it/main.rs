@@ -4,3 +4,4 @@
 mod layer;
 mod store;
 mod support;
+mod view;
