@@ -4,6 +4,7 @@
 
 mod bench;
 mod fuzz;
+mod man;
 mod metadata;
 mod runner;
 mod soak;

@@ -2,7 +2,7 @@
 
 use crate::runner::{Context, Outcome};
 use crate::steps::{STEPS, browser, faults, instructions, interop};
-use crate::{bench, fuzz, soak};
+use crate::{bench, fuzz, man, soak};
 
 /// One command.
 pub(crate) struct Tool {
@@ -44,6 +44,11 @@ pub(crate) const TOOLS: &[Tool] = &[
         name: "bench",
         about: "ours, theirs and the floor side by side, into docs/benchmarks: --quick, --only a,b, --rounds N, --out FOLDER",
         run: bench::measure,
+    },
+    Tool {
+        name: "man",
+        about: "the manual pages of hubctl, one for each command, into a folder (default target/man)",
+        run: man::write,
     },
     Tool {
         name: "instructions",

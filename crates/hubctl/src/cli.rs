@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check, completions, doctor, imodel, man, publish, replay, request, respond, serve, tail,
+    check, completions, doctor, imodel, journal, man, publish, replay, request, respond, serve, tail,
 };
 
 /// See what an event hub sees: tail, publish, ask, answer, record, replay and check events.
@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// iModelHub: subscribe, read, listen, unsubscribe
     #[command(subcommand)]
     Imodel(imodel::Command),
+    /// Journals: what a program kept, what it gave up, and trying that again
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// Look for what is wrong with a connection, step by step
     Doctor(doctor::Args),
     /// Write the completions of a shell

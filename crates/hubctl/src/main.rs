@@ -1,18 +1,21 @@
 //! `hubctl`: what an event hub sees, on the command line.
 //!
 //! One file for each command in [`commands`]; [`connection`] finds out which server and as whom, [`output`] writes
-//! events down, [`exit`] turns what went wrong into a line and an exit code, [`recording`] is the format of recordings.
+//! events down, [`exit`] turns what went wrong into a line and an exit code, [`recording`] is the format of
+//! recordings, [`kept`] opens journals.
 
 mod cli;
 mod commands;
 mod connection;
 mod exit;
 mod explain;
+mod kept;
 mod output;
 mod profiles;
 mod recording;
 mod signals;
 mod text;
+mod when;
 
 use std::io::Write as _;
 use std::process::ExitCode;

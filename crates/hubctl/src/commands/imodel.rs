@@ -152,7 +152,7 @@ fn write(out: &mut Writer, event: &HubEvent, format: Format) -> Result {
         });
         out.text(&line.to_string())?;
     } else {
-        out.event(raw, &now())?;
+        out.event(raw, now)?;
     }
     out.flush()
 }

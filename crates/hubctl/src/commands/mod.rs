@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod imodel;
+pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod publish;
 pub(crate) mod replay;
@@ -29,6 +30,7 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::Replay(args) => replay::run(args).await,
         Command::Check(args) => check::run(&args),
         Command::Imodel(command) => imodel::run(command).await,
+        Command::Journal(command) => journal::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
@@ -41,6 +43,15 @@ pub(crate) fn expression(text: &str) -> Result<Expression> {
         Failure::usage(format!("the expression does not parse: {error}\n\n{}\n", error.caret()))
             .next("hubctl check, which shows how an expression is read")
     })
+}
+
+/// Any of these expressions; without one, everything.
+pub(crate) fn any_of(texts: &[String]) -> Result<Expression> {
+    if texts.is_empty() {
+        return expression("topic=*");
+    }
+    let all = texts.iter().map(|text| expression(text)).collect::<Result<Vec<_>>>()?;
+    Expression::any(all).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// Seconds of the command line, which may be fractions.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ftrack_hub::EventHub;
+use futures_util::{Stream, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
@@ -18,48 +19,81 @@ pub(crate) struct Args {
     /// The recording, or - for the standard input
     #[arg(value_name = "FILE")]
     file: String,
+    #[command(flatten)]
+    playing: Playing,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How events are published again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Playing {
     /// How many times faster; 0: without pauses
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     speed: f64,
     /// Keep the ids of the events: hubs that have seen one drop it. Default: new ones
     #[arg(long)]
     keep_ids: bool,
-    #[command(flatten)]
-    connection: Connection,
+}
+
+impl Playing {
+    pub(crate) fn check(&self) -> Result {
+        if !self.speed.is_finite() || self.speed < 0.0 {
+            return Err(Failure::usage("--speed is a number from 0 on"));
+        }
+        Ok(())
+    }
 }
 
 pub(crate) async fn run(args: Args) -> Result {
-    if !args.speed.is_finite() || args.speed < 0.0 {
-        return Err(Failure::usage("--speed is a number from 0 on"));
-    }
+    args.playing.check()?;
     let recorded = recording::read(&args.file, &file_text(&args.file)?)?;
-    let session = args.connection.connect().await?;
+    let count = recorded.len() as u64;
+    publish(&args.connection, stream::iter(recorded.into_iter().map(Ok)), Some(count), &args.playing).await
+}
+
+/// Connects and publishes them, with a bar that knows how many there are.
+pub(crate) async fn publish(
+    connection: &Connection,
+    events: impl Stream<Item = Result<Recorded>>,
+    count: Option<u64>,
+    playing: &Playing,
+) -> Result {
+    let session = connection.connect().await?;
     let hub = session.event_hub();
-    let bar = progress(recorded.len() as u64);
+    let bar = progress(count);
     let published = tokio::select! {
-        published = play(hub, &recorded, &args, &bar) => published,
+        published = play(hub, events, playing, &bar) => published,
         () = signals::end() => Err(Failure::new(Exit::Failed, format!("ended after {} event(s)", bar.position()))),
     };
     bar.finish_and_clear();
     leave(hub).await;
     let count = published?;
-    crate::output::Writer::stdout(crate::output::Format::Line).text(&format!("published {count} event(s)"))
+    let mut out = crate::output::Writer::stdout(crate::output::Format::Line);
+    out.text(&format!("published {count} event(s)"))?;
+    out.flush()
 }
 
-async fn play(hub: &EventHub, recorded: &[Recorded], args: &Args, bar: &ProgressBar) -> Result<usize> {
+async fn play(
+    hub: &EventHub,
+    events: impl Stream<Item = Result<Recorded>>,
+    playing: &Playing,
+    bar: &ProgressBar,
+) -> Result<u64> {
+    tokio::pin!(events);
     let begin = start();
-    for Recorded { at, event } in recorded {
-        if args.speed > 0.0 {
-            tokio::time::sleep_until(begin + scaled(*at, args.speed)).await;
+    while let Some(Recorded { at, event }) = events.try_next().await? {
+        if playing.speed > 0.0 {
+            tokio::time::sleep_until(begin + scaled(at, playing.speed)).await;
         }
         let mut event = event.to_builder();
-        if !args.keep_ids {
+        if !playing.keep_ids {
             event = event.id(ftrack_hub::EventId::random());
         }
         hub.publish(event.build()?).await?;
         bar.inc(1);
     }
-    Ok(recorded.len())
+    Ok(bar.position())
 }
 
 fn scaled(at: Duration, speed: f64) -> Duration {
@@ -67,9 +101,12 @@ fn scaled(at: Duration, speed: f64) -> Duration {
 }
 
 /// On the standard error, and only where that is a terminal.
-fn progress(events: u64) -> ProgressBar {
-    let bar = ProgressBar::new(events);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}") {
+fn progress(events: Option<u64>) -> ProgressBar {
+    let (bar, template) = match events {
+        Some(events) => (ProgressBar::new(events), "{wide_bar} {pos}/{len} {eta}"),
+        None => (ProgressBar::no_length(), "{spinner} {pos} {per_sec}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

@@ -34,13 +34,13 @@ pub(crate) async fn run(args: Args) -> Result {
         let mut count = 0_u64;
         while let Some(reply) = replies.next().await {
             count += 1;
-            out.event(&reply, &now())?;
+            out.event(&reply, now)?;
             out.flush()?;
         }
         if count > 0 { Ok(()) } else { Err(unanswered(args.timeout)) }
     } else {
         match hub.publish_and_wait_for_reply(event).timeout(args.timeout).await {
-            Ok(reply) => out.event(&reply, &now()),
+            Ok(reply) => out.event(&reply, now),
             Err(error) if error.kind() == ftrack_hub::ErrorKind::Timeout => Err(unanswered(args.timeout)),
             Err(error) => Err(error.into()),
         }

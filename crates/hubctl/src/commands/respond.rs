@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Args) -> Result {
         let Some(delivery) = next.transpose()? else { break };
         delivery.reply(&reply).await?;
         answered += 1;
-        out.event(delivery.event(), &now())?;
+        out.event(delivery.event(), now)?;
         out.flush()?;
     }
     leave(hub).await;

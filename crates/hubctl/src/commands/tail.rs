@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ftrack_hub::Expression;
 use ftrack_hub::hub::{LifecycleStream, Report};
 use ftrack_hub::{Event, EventStream, Overflow};
 use futures_util::FutureExt as _;
@@ -13,7 +12,9 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, leave};
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Output, Writer, now};
+use crate::kept::{self, Records};
+use crate::output::{Output, Writer, at, gap, now};
+use crate::when::{When, when};
 use crate::{recording, signals};
 
 /// How many events wait for the output before the oldest are dropped, which is counted and shown.
@@ -45,6 +46,12 @@ pub(crate) struct Args {
     /// Write a recording, too, for `hubctl replay`
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Begin with what a program kept in this journal, from --since on
+    #[arg(long, short, env = "HUBCTL_JOURNAL", value_name = "FILE", requires = "since")]
+    journal: Option<PathBuf>,
+    /// A sequence (1204), a time (2026-11-26T10:00:00Z, "2026-11-26 10:00", 10:00) or an age (10m, 2h, 3d)
+    #[arg(long, value_name = "WHEN", value_parser = when, requires = "journal", conflicts_with = "record")]
+    since: Option<When>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -52,25 +59,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result {
-    let wanted = wanted(&args.expressions)?;
+    let wanted = super::any_of(&args.expressions)?;
+    let past = match &args.journal {
+        Some(journal) => {
+            let view = kept::view(journal).await?;
+            let last = view.overview().last_received;
+            Some(Past { records: Records::of(&view, args.since.as_ref(), wanted.clone()).await?, last })
+        }
+        None => None,
+    };
     let record = args.record.as_deref().map(Recorder::create).transpose()?;
     let session = args.connection.connect().await?;
     let hub = session.event_hub();
     let changes = hub.lifecycle();
     let events = hub.subscribe(wanted).buffer(BUFFER, Overflow::DropOldest).stream().await?;
     let tail = Tail { events, changes, out: Writer::stdout(args.output.format()), record, left: args.count };
-    let outcome = tail.follow(args.timeout).await;
+    let outcome = tail.follow(past, args.timeout).await;
     leave(hub).await;
     outcome
-}
-
-/// Any of the expressions; without one, everything.
-fn wanted(texts: &[String]) -> Result<Expression> {
-    if texts.is_empty() {
-        return super::expression("topic=*");
-    }
-    let all = texts.iter().map(|text| super::expression(text)).collect::<Result<Vec<_>>>()?;
-    Expression::any(all).map_err(|error| Failure::usage(error.to_string()))
 }
 
 struct Tail {
@@ -83,7 +89,7 @@ struct Tail {
 }
 
 impl Tail {
-    async fn follow(mut self, timeout: Option<Duration>) -> Result {
+    async fn follow(mut self, past: Option<Past>, timeout: Option<Duration>) -> Result {
         let end = signals::end();
         let up = async {
             match timeout {
@@ -92,6 +98,13 @@ impl Tail {
             }
         };
         tokio::pin!(end, up);
+        if let Some(past) = past {
+            tokio::select! {
+                shown = self.show(past) => shown?,
+                () = &mut end => return self.finish(),
+                () = &mut up => return self.time_is_up(),
+            }
+        }
         while self.left != Some(0) {
             // While events wait, nothing is flushed: a pipe gets large pieces.
             if let Some(next) = self.events.next().now_or_never() {
@@ -107,7 +120,7 @@ impl Tail {
                 }
                 Some(report) = self.changes.next() => {
                     if let Report::Happened(change) = report {
-                        self.out.change(&change, &now())?;
+                        self.out.change(&change)?;
                     }
                 }
                 () = &mut end => break,
@@ -117,8 +130,31 @@ impl Tail {
         self.finish()
     }
 
+    /// What was kept, and where that ends: what came between then and now is not known.
+    async fn show(&mut self, mut past: Past) -> Result {
+        while self.left != Some(0) {
+            let Some(record) = past.records.next().await.transpose()? else { break };
+            if record.is_gap {
+                self.out.notice("gap", &gap(&record.event), || at(record.received))?;
+                continue;
+            }
+            self.out.event(&record.event, || at(record.received))?;
+            if let Some(left) = &mut self.left {
+                *left = left.saturating_sub(1);
+            }
+        }
+        let text = match past.last {
+            Some(last) => format!("the journal ends at {}; what came until now may be missing", at(last)),
+            None => "the journal is empty; what came until now may be missing".to_owned(),
+        };
+        if self.left != Some(0) {
+            self.out.notice("gap", &text, now)?;
+        }
+        self.out.flush()
+    }
+
     fn event(&mut self, event: &Event) -> Result {
-        self.out.event(event, &now())?;
+        self.out.event(event, now)?;
         if let Some(record) = &mut self.record {
             record.write(event)?;
         }
@@ -146,6 +182,13 @@ impl Tail {
         }
         self.out.flush()
     }
+}
+
+/// What a program kept.
+struct Past {
+    records: Records,
+    /// When its last record came.
+    last: Option<u64>,
 }
 
 /// A recording that is being written.

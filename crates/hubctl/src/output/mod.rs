@@ -7,6 +7,7 @@ use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use event_journal::Record;
 use ftrack_hub::{Event, Lifecycle};
 
 use crate::cli::Color;
@@ -68,46 +69,73 @@ impl Writer {
         Self { out: BufWriter::with_capacity(64 * 1024, out), format }
     }
 
-    /// Writes an event that came at this time of day.
-    pub(crate) fn event(&mut self, event: &Event, time: &str) -> Result {
+    /// Writes an event that came at this time, which is asked for where it is shown.
+    pub(crate) fn event(&mut self, event: &Event, time: impl FnOnce() -> String) -> Result {
         match self.format {
-            Format::Line => line::write(&mut self.out, event, time)?,
+            Format::Line => line::write(&mut self.out, event, &time())?,
             Format::Pretty => {
-                line::write(&mut self.out, event, time)?;
+                line::write(&mut self.out, event, &time())?;
                 let data = serde_json::to_string_pretty(event.data_value()).unwrap_or_default();
                 for line in data.lines() {
                     writeln!(self.out, "    {}", crate::text::plain(line))?;
                 }
             }
             Format::Json => {
-                let json = event.to_json();
-                // Events may have line breaks between their members; a line is an event all the same.
-                let broken = json.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-                if broken {
-                    let joined: Vec<u8> = json
-                        .iter()
-                        .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
-                        .collect();
-                    self.out.write_all(&joined)?;
-                } else {
-                    self.out.write_all(&json)?;
-                }
+                self.json(event)?;
                 self.out.write_all(b"\n")?;
             }
         }
         Ok(())
     }
 
+    /// The event as it came, without line breaks: between its members there may be some; a line is an event all the same.
+    fn json(&mut self, event: &Event) -> Result {
+        let json = event.to_json();
+        let mut pieces = json.split(|byte| matches!(byte, b'\n' | b'\r'));
+        self.out.write_all(pieces.next().unwrap_or_default())?;
+        for piece in pieces {
+            self.out.write_all(b" ")?;
+            self.out.write_all(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record of a journal.
+    pub(crate) fn record(&mut self, record: &Record) -> Result {
+        let Record { sequence, received, event, is_gap, .. } = record;
+        if self.format == Format::Json {
+            let about = serde_json::json!({"sequence": sequence, "received": received, "gap": is_gap});
+            return self.wrapped(&about, event);
+        }
+        let time = || format!("{sequence:>8}  {}", at(*received));
+        if *is_gap { self.notice("gap", &gap(event), time) } else { self.event(event, time) }
+    }
+
+    /// Writes an object as JSON, with the event as its last member.
+    pub(crate) fn wrapped(&mut self, about: &serde_json::Value, event: &Event) -> Result {
+        let about = about.to_string();
+        self.out.write_all(about.strip_suffix('}').unwrap_or(&about).as_bytes())?;
+        self.out.write_all(b",\"event\":")?;
+        self.json(event)?;
+        Ok(self.out.write_all(b"}\n")?)
+    }
+
     /// Writes what happened to the connection, between the events; as JSON, an object with the member `hubctl`.
-    pub(crate) fn change(&mut self, change: &Lifecycle, time: &str) -> Result {
+    pub(crate) fn change(&mut self, change: &Lifecycle) -> Result {
         let Some((name, text)) = describe(change) else { return Ok(()) };
+        self.notice(name, &text, now)?;
+        self.flush()
+    }
+
+    /// Writes what is no event.
+    pub(crate) fn notice(&mut self, name: &str, text: &str, time: impl FnOnce() -> String) -> Result {
         if self.format == Format::Json {
             let object = serde_json::json!({"hubctl": name, "message": text});
             writeln!(self.out, "{object}")?;
         } else {
-            line::notice(&mut self.out, &text, time)?;
+            line::notice(&mut self.out, text, &time())?;
         }
-        self.flush()
+        Ok(())
     }
 
     /// Writes a line of a kind of its own, such as a result.
@@ -124,6 +152,26 @@ impl Writer {
 /// The time of day of the machine, for lines.
 pub(crate) fn now() -> String {
     jiff::ZonedDateTime::now().strftime("%H:%M:%S%.3f").to_string()
+}
+
+/// A time in milliseconds since 1970, as it is here.
+pub(crate) fn at(millis: u64) -> String {
+    let timestamp =
+        i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    timestamp.map_or_else(
+        || millis.to_string(),
+        |timestamp| {
+            timestamp.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%F %H:%M:%S%.3f").to_string()
+        },
+    )
+}
+
+/// A gap of a journal in words.
+pub(crate) fn gap(event: &Event) -> String {
+    let data = event.data_value();
+    let time = |name: &str| data[name].as_u64().map_or_else(|| "?".to_owned(), at);
+    let reason = data["reason"].as_str().unwrap_or("no reason is given");
+    format!("events from {} to {} may be missing: {reason}", time("from"), time("to"))
 }
 
 /// What a change of the connection is called and how it reads; `None` for what nobody needs to see.
@@ -188,7 +236,7 @@ mod tests {
     fn an_event_is_a_line_of_json_whatever_its_layout() {
         let event = Event::from_json("{\"topic\":\"t\",\n\"data\":1}").unwrap();
         assert_eq!(
-            written(Format::Json, |writer| writer.event(&event, "").unwrap()),
+            written(Format::Json, |writer| writer.event(&event, String::new).unwrap()),
             "{\"topic\":\"t\", \"data\":1}\n"
         );
     }
@@ -196,7 +244,8 @@ mod tests {
     #[test]
     fn data_is_below_its_line_when_it_is_to_be_pretty() {
         let event = Event::new("a.b", &serde_json::json!({"n": 1, "text": "x\u{1b}y"})).unwrap();
-        let shown = written(Format::Pretty, |writer| writer.event(&event, "12:00:00.000").unwrap());
+        let shown =
+            written(Format::Pretty, |writer| writer.event(&event, || "12:00:00.000".to_owned()).unwrap());
         assert!(shown.starts_with("12:00:00.000  a.b"), "{shown}");
         assert!(shown.contains("\n      \"n\": 1,\n"), "{shown}");
         assert!(!shown.contains('\u{1b}'), "{shown}");
@@ -205,14 +254,12 @@ mod tests {
     #[test]
     fn a_change_stands_between_the_events() {
         let gap = Lifecycle::Gap(ftrack_hub::Gap::new(Duration::from_millis(3210)));
+        let shown = written(Format::Line, |writer| writer.change(&gap).unwrap());
+        assert!(shown.ends_with("  -- events of 3.2 s may be missing\n"), "{shown}");
         assert_eq!(
-            written(Format::Line, |writer| writer.change(&gap, "12:00:00.000").unwrap()),
-            "12:00:00.000  -- events of 3.2 s may be missing\n"
-        );
-        assert_eq!(
-            written(Format::Json, |writer| writer.change(&gap, "").unwrap()),
+            written(Format::Json, |writer| writer.change(&gap).unwrap()),
             "{\"hubctl\":\"gap\",\"message\":\"events of 3.2 s may be missing\"}\n"
         );
-        assert_eq!(written(Format::Line, |writer| writer.change(&Lifecycle::Draining, "").unwrap()), "");
+        assert_eq!(written(Format::Line, |writer| writer.change(&Lifecycle::Draining).unwrap()), "");
     }
 }

@@ -5,6 +5,7 @@
 mod broken;
 mod following;
 mod imodel;
+mod journal;
 mod scripts;
 mod serve;
 mod support;

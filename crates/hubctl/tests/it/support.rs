@@ -76,7 +76,13 @@ impl Served {
 
     /// A command that goes on.
     pub(crate) fn start_command(&self, args: &[&str]) -> Going {
-        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.going(self.command(args))
+    }
+
+    /// The same with more to it.
+    #[expect(clippy::unused_self, reason = "a command for this hub")]
+    pub(crate) fn going(&self, mut command: Command) -> Going {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Going { child, out }
     }
@@ -160,7 +166,9 @@ fn unchunked(mut body: &str) -> String {
 pub(crate) fn bare(args: &[&str]) -> Command {
     let mut command = Command::new(hubctl());
     command.args(args).stdin(Stdio::null());
-    for name in ["FTRACK_SERVER", "HUBCTL_PROFILE", "IMODELHUB_URL", "IMODEL_ID", "RUST_LOG"] {
+    for name in
+        ["FTRACK_SERVER", "HUBCTL_JOURNAL", "HUBCTL_PROFILE", "IMODELHUB_URL", "IMODEL_ID", "RUST_LOG"]
+    {
         command.env_remove(name);
     }
     command.env("XDG_CONFIG_HOME", "/nonexistent").env("HOME", "/nonexistent");
