@@ -60,6 +60,12 @@ mod documents {
     struct Recipes;
     #[doc = include_str!("../docs/guides/imodelhub.md")]
     struct IModelHubGuide;
+    #[doc = include_str!("../docs/guides/migrate-javascript.md")]
+    struct FromJavaScript;
+    #[doc = include_str!("../docs/guides/migrate-python.md")]
+    struct FromPython;
+    #[doc = include_str!("../docs/guides/migrate-imodelhub-client.md")]
+    struct FromIModelHubClient;
     #[doc = include_str!("../docs/guides/reliability.md")]
     struct ReliabilityGuide;
     #[doc = include_str!("../crates/imodelhub-events/README.md")]
