@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args) -> Result<(), Failure> {
     if let Some(unknown) = args.only.iter().find(|key| ALL.iter().all(|(known, _)| known != key)) {
-        return Err(Failure::new(format!("\"{unknown}\" is not a measurement: they are a to j")));
+        return Err(Failure::new(format!("\"{unknown}\" is not a measurement: they are a to k")));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let measurements = runtime.block_on(run(args))?;

@@ -29,7 +29,9 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let cli = cli::Cli::parse();
     output::choose_color(cli.color);
-    match commands::run(cli).await {
+    // On a worker, which then wakes it without waking a thread; this thread only waits for its end.
+    let outcome = tokio::spawn(commands::run(cli)).await;
+    match outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ mod publish;
 mod receive;
 mod request;
 mod start;
+mod tail;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -21,7 +22,7 @@ use crate::stage::Stage;
 type Run = for<'a> fn(&'a Stage) -> BoxFuture<'a, Result<Measurement, Failure>>;
 
 /// The measurements by their letters.
-pub const ALL: [(&str, Run); 10] = [
+pub const ALL: [(&str, Run); 11] = [
     ("a", |stage| receive::run(stage).boxed()),
     ("b", |stage| others::run(stage).boxed()),
     ("c", |stage| publish::run(stage).boxed()),
@@ -32,4 +33,5 @@ pub const ALL: [(&str, Run); 10] = [
     ("h", |stage| memory::run(stage).boxed()),
     ("i", |stage| start::run(stage).boxed()),
     ("j", |stage| build::run(stage).boxed()),
+    ("k", |stage| tail::run(stage).boxed()),
 ];

@@ -71,11 +71,13 @@ impl Party for Server {
             }
             "wait" => {
                 let (received, open) = (args["received"].as_u64(), args["open"].as_u64());
+                let subscriptions = args["subscriptions"].as_u64();
                 let state = self
                     .emulator()?
                     .wait_for(|state| {
                         received.is_none_or(|wanted| state.stats.events_received >= wanted)
                             && open.is_none_or(|wanted| state.connections as u64 == wanted)
+                            && subscriptions.is_none_or(|wanted| state.subscriptions as u64 == wanted)
                     })
                     .await;
                 Ok(json!({ "received": state.stats.events_received, "open": state.connections }))

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use ftrack_hub::Event;
+use serde::Deserialize;
 
+use super::fitting::Fitting;
 use super::summary;
 use crate::text::{plain, shortened};
 
@@ -27,7 +29,7 @@ pub(super) fn write(out: &mut impl Write, event: &Event, time: &str) -> io::Resu
     if event.in_reply_to().is_some() {
         write!(out, "  {DIM}(a reply){DIM:#}")?;
     }
-    let about = plain(&shortened(&summary::of(event), MOST));
+    let about = plain(&shortened(&summary::of(event, MOST), MOST));
     if about.is_empty() { writeln!(out) } else { writeln!(out, "  {about}") }
 }
 
@@ -38,7 +40,21 @@ pub(super) fn notice(out: &mut impl Write, text: &str, time: &str) -> io::Result
 
 /// The user in the event's source, or the program if there is none.
 fn who(event: &Event) -> Option<String> {
-    let source = event.source();
-    let user = source["user"]["username"].as_str();
-    user.or_else(|| source["applicationId"].as_str()).map(str::to_owned)
+    let source: Source = serde_json::from_slice(event.raw_source().value()?.as_bytes()).ok()?;
+    let user = source.user.0.and_then(|user| user.username.0);
+    user.or(source.application_id.0)
+}
+
+#[derive(Deserialize)]
+struct Source {
+    #[serde(default)]
+    user: Fitting<User>,
+    #[serde(default, rename = "applicationId")]
+    application_id: Fitting<String>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    username: Fitting<String>,
 }

@@ -1,5 +1,6 @@
 //! Writing events down: one line each, over several lines, or as JSON for pipes.
 
+mod fitting;
 mod line;
 mod summary;
 
@@ -62,7 +63,12 @@ pub(crate) struct Writer {
 impl Writer {
     /// The standard output.
     pub(crate) fn stdout(format: Format) -> Self {
-        Self::to(Box::new(anstream::AutoStream::auto(std::io::stdout())), format)
+        let out = std::io::stdout();
+        // JSON has no colors that would have to be left out where nobody sees them.
+        if format == Format::Json {
+            return Self::to(Box::new(out), format);
+        }
+        Self::to(Box::new(anstream::AutoStream::auto(out)), format)
     }
 
     fn to(out: Box<dyn Write + Send>, format: Format) -> Self {
@@ -91,11 +97,17 @@ impl Writer {
     /// The event as it came, without line breaks: between its members there may be some; a line is an event all the same.
     fn json(&mut self, event: &Event) -> Result {
         let json = event.to_json();
-        let mut pieces = json.split(|byte| matches!(byte, b'\n' | b'\r'));
-        self.out.write_all(pieces.next().unwrap_or_default())?;
-        for piece in pieces {
-            self.out.write_all(b" ")?;
-            self.out.write_all(piece)?;
+        if !json.contains(&b'\n') && !json.contains(&b'\r') {
+            return Ok(self.out.write_all(&json)?);
+        }
+        for piece in json.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            match piece.split_last() {
+                Some((b'\n' | b'\r', piece)) => {
+                    self.out.write_all(piece)?;
+                    self.out.write_all(b" ")?;
+                }
+                _ => self.out.write_all(piece)?,
+            }
         }
         Ok(())
     }

@@ -1,47 +1,93 @@
 //! What an event is about, in a few words.
 
 use ftrack_hub::Event;
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::fitting::Fitting;
 
 /// How many entities are named.
 const NAMED: usize = 3;
 
-/// The entities of an update, the action of a launch, or the data as it is.
-pub(super) fn of(event: &Event) -> String {
-    let data = event.data_value();
-    match event.topic().as_str() {
-        "ftrack.update" => entities(data).unwrap_or_else(|| data.to_string()),
-        "ftrack.action.discover" | "ftrack.action.launch" => action(data).unwrap_or_else(|| data.to_string()),
-        _ if data.is_null() => String::new(),
-        _ => data.to_string(),
-    }
+/// The entities of an update, the action of a launch, or the data as it is: of that, not much more than `most`
+/// characters. Decodes what it names.
+pub(super) fn of(event: &Event, most: usize) -> String {
+    let Some(data) = event.raw_data().value().filter(|data| !data.is_null()) else { return String::new() };
+    let data = data.as_str();
+    let told = match event.topic().as_str() {
+        "ftrack.update" => entities(data),
+        "ftrack.action.discover" | "ftrack.action.launch" => action(data),
+        _ => None,
+    };
+    told.unwrap_or_else(|| compact(data, most))
+}
+
+#[derive(Deserialize)]
+struct Update<'e> {
+    #[serde(borrow)]
+    entities: Vec<&'e RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entity {
+    action: Fitting<String>,
+    #[serde(rename = "entityType")]
+    kind: Fitting<String>,
+    keys: Fitting<Vec<Fitting<String>>>,
 }
 
 /// `update task (statusid, priority), add note`.
-fn entities(data: &Value) -> Option<String> {
-    let all = data["entities"].as_array()?;
-    let mut named: Vec<String> = all.iter().take(NAMED).map(entity).collect();
+fn entities(data: &str) -> Option<String> {
+    let Update { entities: all } = serde_json::from_str(data).ok()?;
+    let mut named: Vec<String> = all.iter().take(NAMED).map(|one| entity(one.get())).collect();
     if all.len() > NAMED {
         named.push(format!("and {} more", all.len() - NAMED));
     }
     Some(named.join(", "))
 }
 
-fn entity(entity: &Value) -> String {
-    let word = |name: &str| entity[name].as_str().unwrap_or("?").to_owned();
-    let keys: Vec<&str> = entity["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let what = format!("{} {}", word("action"), word("entityType"));
+fn entity(json: &str) -> String {
+    let Entity { action, kind, keys } = serde_json::from_str(json).unwrap_or_default();
+    let word = |word: Fitting<String>| word.0.unwrap_or_else(|| "?".to_owned());
+    let keys: Vec<String> = keys.0.unwrap_or_default().into_iter().filter_map(|key| key.0).collect();
+    let what = format!("{} {}", word(action), word(kind));
     if keys.is_empty() { what } else { format!("{what} ({})", keys.join(", ")) }
 }
 
+#[derive(Deserialize)]
+struct Action {
+    #[serde(default)]
+    selection: Fitting<Vec<IgnoredAny>>,
+    #[serde(default, rename = "actionIdentifier")]
+    identifier: Fitting<String>,
+}
+
 /// `studio.publish on 2 selected`.
-fn action(data: &Value) -> Option<String> {
-    let selected = data["selection"].as_array().map_or(0, Vec::len);
-    let name = data["actionIdentifier"].as_str();
-    (name.is_some() || selected > 0).then(|| match name {
+fn action(data: &str) -> Option<String> {
+    let Action { selection, identifier } = serde_json::from_str(data).ok()?;
+    let selected = selection.0.map_or(0, |selection| selection.len());
+    (identifier.0.is_some() || selected > 0).then(|| match identifier.0 {
         Some(name) => format!("{name} on {selected} selected"),
         None => format!("on {selected} selected"),
     })
+}
+
+/// The beginning of a JSON text without the white space between its tokens.
+fn compact(json: &str, most: usize) -> String {
+    let (mut inside, mut escaped) = (false, false);
+    let is_shown = |character: &char| {
+        let space = !inside && character.is_ascii_whitespace();
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if inside => escaped = true,
+            '"' => inside = !inside,
+            _ => {}
+        }
+        !space
+    };
+    json.chars().filter(is_shown).take(most + 1).collect()
 }
 
 #[cfg(test)]
@@ -62,6 +108,7 @@ mod tests {
                 "update t1 (a, b), update t2 (a, b), update t3 (a, b), and 2 more",
             ),
             ("ftrack.update", json!({"entities": 1}), "{\"entities\":1}"),
+            ("ftrack.update", json!({"entities": [1, {"action": 1, "keys": [1, "a"]}]}), "? ?, ? ? (a)"),
             (
                 "ftrack.action.launch",
                 json!({"actionIdentifier": "x", "selection": [1, 2]}),
@@ -72,7 +119,17 @@ mod tests {
             ("mine", json!(null), ""),
             ("mine", json!([1]), "[1]"),
         ] {
-            assert_eq!(of(&Event::new(topic, &data).unwrap()), summary, "{topic} {data}");
+            assert_eq!(of(&Event::new(topic, &data).unwrap(), 200), summary, "{topic} {data}");
         }
+    }
+
+    #[test]
+    fn data_is_shown_without_the_space_between_its_tokens_and_not_to_its_end() {
+        let event =
+            Event::from_json("{\"topic\":\"t\",\"data\":{ \"a b\" :\n[1, \"\\\" c\"] , \"d\": null}}")
+                .unwrap();
+        assert_eq!(of(&event, 200), r#"{"a b":[1,"\" c"],"d":null}"#);
+        assert_eq!(of(&event, 5), r#"{"a b""#);
+        assert_eq!(of(&Event::from_json(r#"{"topic":"t"}"#).unwrap(), 5), "");
     }
 }
