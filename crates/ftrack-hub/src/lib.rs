@@ -33,6 +33,8 @@
 
 #[cfg(feature = "typed")]
 pub mod actions;
+#[cfg(feature = "cloudevents")]
+pub mod cloudevents;
 mod credentials;
 mod dialect;
 mod event_hub;

@@ -37,6 +37,8 @@
 //! - [`Error`] says what kind of failure it was, [`service_error`] what the service said about it.
 
 mod client;
+#[cfg(feature = "cloudevents")]
+pub mod cloudevents;
 mod environment;
 mod event;
 mod listener;
