@@ -76,3 +76,11 @@ fn an_event_of_another_hub_keeps_its_source() {
     let again: Value = serde_json::from_slice(&mapping().write(&read).unwrap()).unwrap();
     assert_eq!(again["source"], "https://other.example");
 }
+
+#[test]
+fn of_a_member_that_comes_twice_the_last_one_counts() {
+    let json = written(r#"{"id":"m","id":"n","topic":"t","x":1,"x":2}"#);
+    assert_eq!((&json["id"], &json["hubextra"]), (&json!("n"), &json!(r#"{"x":2}"#)));
+    let back = mapping().read(json.to_string()).unwrap();
+    assert_eq!((back.id().unwrap().as_str(), back.extra("x").unwrap().as_str()), ("n", "2"));
+}
