@@ -22,7 +22,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[tokio::main]
+// One worker for the connection while another one waits for a slow reader of the output.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
