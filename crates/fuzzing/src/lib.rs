@@ -5,6 +5,7 @@
 //! of `corpus/`, where the seeds come from recordings and each finding stays as a file.
 
 pub mod binary_xml;
+pub mod cloud_event;
 pub mod event_json;
 pub mod expression;
 pub mod message;
@@ -26,6 +27,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("binary_xml", binary_xml::body),
     ("sas", sas::body),
     ("message", message::body),
+    ("cloud_event", cloud_event::body),
 ];
 
 /// The bytes as text. What is not UTF-8 is replaced, so that no input is wasted.

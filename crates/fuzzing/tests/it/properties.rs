@@ -109,4 +109,5 @@ properties! {
     any_body_is_unwrapped_to_the_byte: "binary_xml";
     any_signature_tells_only_its_end: "sas";
     any_message_makes_an_event_and_is_settled_at_home: "message";
+    any_cloud_event_is_read_and_written_without_loss: "cloud_event";
 }
