@@ -40,7 +40,7 @@ pub(super) fn notice(out: &mut impl Write, text: &str, time: &str) -> io::Result
 
 /// The user in the event's source, or the program if there is none.
 fn who(event: &Event) -> Option<String> {
-    let source: Source = serde_json::from_slice(event.raw_source().value()?.as_bytes()).ok()?;
+    let source: Source = serde_json::from_str(event.raw_source().value()?.as_str()).ok()?;
     let user = source.user.0.and_then(|user| user.username.0);
     user.or(source.application_id.0)
 }

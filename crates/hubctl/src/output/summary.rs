@@ -1,9 +1,10 @@
 //! What an event is about, in a few words.
 
+use std::fmt;
+
 use ftrack_hub::Event;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::fitting::Fitting;
 
@@ -24,32 +25,67 @@ pub(super) fn of(event: &Event, most: usize) -> String {
 }
 
 #[derive(Deserialize)]
-struct Update<'e> {
-    #[serde(borrow)]
-    entities: Vec<&'e RawValue>,
+struct Update {
+    entities: Entities,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// Those that are named, and how many there are.
+struct Entities {
+    named: Vec<Entity>,
+    all: usize,
+}
+
+#[derive(Deserialize)]
 struct Entity {
+    #[serde(default)]
     action: Fitting<String>,
-    #[serde(rename = "entityType")]
+    #[serde(default, rename = "entityType")]
     kind: Fitting<String>,
+    #[serde(default)]
     keys: Fitting<Vec<Fitting<String>>>,
+}
+
+impl<'de> Deserialize<'de> for Entities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entities;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of entities")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut named = Vec::with_capacity(NAMED);
+                while named.len() < NAMED {
+                    let Some(entity) = list.next_element()? else { break };
+                    named.push(entity);
+                }
+                let mut all = named.len();
+                while let Some(IgnoredAny) = list.next_element()? {
+                    all += 1;
+                }
+                Ok(Entities { named, all })
+            }
+        }
+
+        deserializer.deserialize_seq(Reader)
+    }
 }
 
 /// `update task (statusid, priority), add note`.
 fn entities(data: &str) -> Option<String> {
-    let Update { entities: all } = serde_json::from_str(data).ok()?;
-    let mut named: Vec<String> = all.iter().take(NAMED).map(|one| entity(one.get())).collect();
-    if all.len() > NAMED {
-        named.push(format!("and {} more", all.len() - NAMED));
+    let Update { entities: Entities { named, all } } = serde_json::from_str(data).ok()?;
+    let more = all - named.len();
+    let mut named: Vec<String> = named.into_iter().map(told).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
     }
     Some(named.join(", "))
 }
 
-fn entity(json: &str) -> String {
-    let Entity { action, kind, keys } = serde_json::from_str(json).unwrap_or_default();
+fn told(Entity { action, kind, keys }: Entity) -> String {
     let word = |word: Fitting<String>| word.0.unwrap_or_else(|| "?".to_owned());
     let keys: Vec<String> = keys.0.unwrap_or_default().into_iter().filter_map(|key| key.0).collect();
     let what = format!("{} {}", word(action), word(kind));
@@ -108,7 +144,8 @@ mod tests {
                 "update t1 (a, b), update t2 (a, b), update t3 (a, b), and 2 more",
             ),
             ("ftrack.update", json!({"entities": 1}), "{\"entities\":1}"),
-            ("ftrack.update", json!({"entities": [1, {"action": 1, "keys": [1, "a"]}]}), "? ?, ? ? (a)"),
+            ("ftrack.update", json!({"entities": [{}, {"action": 1, "keys": [1, "a"]}]}), "? ?, ? ? (a)"),
+            ("ftrack.update", json!({"entities": [1]}), "{\"entities\":[1]}"),
             (
                 "ftrack.action.launch",
                 json!({"actionIdentifier": "x", "selection": [1, 2]}),
