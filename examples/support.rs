@@ -66,6 +66,8 @@ mod documents {
     struct FromPython;
     #[doc = include_str!("../docs/guides/migrate-imodelhub-client.md")]
     struct FromIModelHubClient;
+    #[doc = include_str!("../docs/guides/migrate-webhooks.md")]
+    struct ToWebhooks;
     #[doc = include_str!("../docs/guides/reliability.md")]
     struct ReliabilityGuide;
     #[doc = include_str!("../crates/imodelhub-events/README.md")]
