@@ -181,7 +181,7 @@ impl State {
             let wanted = !link.filtered
                 || link.specs.values().any(|spec| {
                     spec.expression.as_ref().is_none_or(|expression| expression.matches(event))
-                        && target.includes(&spec.subscriber)
+                        && target.allows(spec)
                 });
             // A link that is too slow or gone is cut.
             !wanted

@@ -121,6 +121,8 @@ pub struct SubscriptionSpec {
     pub durable: Option<String>,
     /// How many deliveries the subscriber can hold that are not settled. `None` leaves it to the transport.
     pub in_flight: Option<usize>,
+    /// Whether events are wanted whomever they are for.
+    pub any_target: bool,
 }
 
 impl SubscriptionSpec {
@@ -134,6 +136,7 @@ impl SubscriptionSpec {
             require: Guarantee::default(),
             durable: None,
             in_flight: None,
+            any_target: false,
         }
     }
 
@@ -168,6 +171,11 @@ impl Target {
             "" => Self::Everyone,
             text => Expression::parse(text).map_or(Self::Unreadable, Self::Matching),
         }
+    }
+
+    /// Whether the event is for this subscription.
+    pub(crate) fn allows(&self, spec: &SubscriptionSpec) -> bool {
+        spec.any_target || self.includes(&spec.subscriber)
     }
 
     pub(crate) fn includes(&self, subscriber: &Subscriber) -> bool {

@@ -148,7 +148,7 @@ impl Registry {
         let mut matched: Matched = candidates
             .iter()
             .filter_map(|number| self.slots.get(*number as usize)?.as_ref())
-            .filter(|entry| entry.expression.matches(event) && target.includes(&entry.spec.subscriber))
+            .filter(|entry| entry.expression.matches(event) && target.allows(&entry.spec))
             .cloned()
             .collect();
         self.candidates = candidates;

@@ -148,12 +148,13 @@ pub struct Publish {
     event: Event,
     timeout: Timeout,
     resend: Resend,
+    verbatim: bool,
 }
 
 impl Publish {
     pub(super) fn new(shared: Arc<Shared>, event: Event) -> Self {
         let timeout = shared.settings.publish_timeout.into();
-        Self { shared, event, timeout, resend: Resend::UntilAcked }
+        Self { shared, event, timeout, resend: Resend::UntilAcked, verbatim: false }
     }
 
     /// How long the event may wait for a connection and the server's acknowledgement; afterwards it is not sent
@@ -161,6 +162,13 @@ impl Publish {
     /// without which that is the journal's setting.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Timeout { limit: timeout, chosen: true };
+        self
+    }
+
+    /// Sends the event as it is, byte for byte if it was received: no id is drawn, and the source stays whose it is, so
+    /// replies go there and not here. For whoever passes on what others published.
+    pub fn verbatim(mut self) -> Self {
+        self.verbatim = true;
         self
     }
 
@@ -180,7 +188,7 @@ impl Publish {
         if let Some(refusal) = self.shared.refusal("publish") {
             return Err(refusal);
         }
-        let event = self.shared.complete(&self.event)?;
+        let event = self.complete()?;
         let topic = event.topic().clone();
         let done = Done::Report(Box::new(move |outcome| {
             if let Err(error) = outcome {
@@ -190,6 +198,10 @@ impl Publish {
         let deadline = Deadline { at: Instant::now() + self.timeout.limit, chosen: self.timeout.chosen };
         self.shared.outbox.push(event, deadline, self.resend, done).await
     }
+
+    fn complete(&self) -> Result<Event> {
+        if self.verbatim { Ok(self.event.clone()) } else { self.shared.complete(&self.event) }
+    }
 }
 
 impl IntoFuture for Publish {
@@ -198,7 +210,7 @@ impl IntoFuture for Publish {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let event = self.shared.complete(&self.event)?;
+            let event = self.complete()?;
             self.shared.publish(event, self.timeout, self.resend).await
         })
     }

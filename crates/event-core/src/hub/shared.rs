@@ -205,8 +205,7 @@ impl Shared {
     ) -> bool {
         let entry = self.registry.lock().get(id).cloned();
         let wanted = entry.filter(|entry| {
-            filter_is_exact
-                || (entry.expression.matches(event) && Target::of(event).includes(&entry.spec.subscriber))
+            filter_is_exact || (entry.expression.matches(event) && Target::of(event).allows(&entry.spec))
         });
         let matched = wanted.as_slice();
         self.enqueue(matched, event, terms(matched.len()));
@@ -216,12 +215,12 @@ impl Shared {
     /// Those who want an event, smallest priority number first.
     pub(crate) fn matching(&self, event: &Event) -> Matched {
         let target = Target::of(event);
-        if matches!(target, Target::Unreadable) {
+        let matched = self.registry.lock().matching(event, &target);
+        if matches!(target, Target::Unreadable) && matched.is_empty() {
             count(&self.counters.unreadable_targets);
             tracing::warn!(topic = %event.topic(), "the event's target is not an expression; it reaches nobody");
-            return Matched::new();
         }
-        self.registry.lock().matching(event, &target)
+        matched
     }
 
     /// Gives a reply to whoever asked, if it is one and it is for this hub; `false` when it is no reply.

@@ -75,6 +75,7 @@ pub struct Subscribe {
     require: Guarantee,
     durable: Option<String>,
     address: Option<String>,
+    any_target: bool,
     timeout: Duration,
 }
 
@@ -94,6 +95,7 @@ impl Subscribe {
             require: Guarantee::default(),
             durable: None,
             address: None,
+            any_target: false,
             timeout,
         }
     }
@@ -210,6 +212,13 @@ impl Subscribe {
         self
     }
 
+    /// Takes events whomever they are for, as far as the service gives them out: one that filters by target, as ftrack's
+    /// does, sends only those that this subscriber is among. For whoever passes events on.
+    pub fn any_target(mut self) -> Self {
+        self.any_target = true;
+        self
+    }
+
     /// How long to wait for the server's confirmation. Default: the hub's subscribe timeout, 30 s unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -296,6 +305,7 @@ impl Subscribe {
             require,
             durable,
             address,
+            any_target,
             timeout,
             ..
         } = self;
@@ -325,6 +335,7 @@ impl Subscribe {
         spec.require = require;
         spec.address = address;
         spec.durable = durable;
+        spec.any_target = any_target;
         if !offered.durable {
             spec.refuse_name(shared.transport.name())?;
         }

@@ -270,3 +270,17 @@ async fn a_local_publish_can_be_stopped() {
     hub.subscribe("topic=local").priority(2).handle(async |_event: Event| Json("too late")).await.unwrap();
     assert_eq!(hub.publish_local(&event("local")).await.unwrap().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_verbatim_publish_keeps_every_byte_and_its_source() {
+    let (bus, hub) = one_hub().await;
+    let listener = EventHub::builder(bus.transport()).connect().await.unwrap();
+    let mut came = listener.subscribe("topic=odd").stream().await.unwrap();
+    for text in [
+        r#"{"topic" : "odd","id":"e1","source":{"id":"somebody"},"extra":[1, 2],"extra":3}"#,
+        r#"{"topic":"odd","data":1.0}"#,
+    ] {
+        hub.publish(Event::from_json(text).unwrap()).verbatim().await.unwrap();
+        assert_eq!(came.next().await.unwrap().unwrap().event().to_json(), text);
+    }
+}

@@ -404,3 +404,17 @@ async fn work_that_outlives_its_handler_reports_its_failure_as_the_handlers() {
     }
     assert_eq!((hub.stats().handler_failures, hub.stats().undecodable), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_any_target_gets_events_that_are_for_others() {
+    let (bus, hub) = one_hub().await;
+    let mut any = hub.subscribe("topic=t").any_target().stream().await.unwrap();
+    let mut own = hub.subscribe("topic=t").metadata("applicationId", "maya").stream().await.unwrap();
+    for (n, target) in ["id=somebody", "applicationId=maya", "not an expression"].iter().enumerate() {
+        bus.inject(&Event::builder("t").data(&n).target(target).build().unwrap());
+    }
+    for n in 0..3 {
+        assert_eq!(any.next().await.unwrap().unwrap().event().data_value(), n);
+    }
+    assert_eq!(own.next().await.unwrap().unwrap().event().data_value(), 1);
+}
