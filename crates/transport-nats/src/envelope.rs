@@ -19,12 +19,29 @@ pub(crate) const SEQUENCE: &str = "Dead-Letter-Sequence";
 /// How often it was delivered.
 pub(crate) const DELIVERIES: &str = "Dead-Letter-Deliveries";
 
-/// The headers of an event.
-pub(crate) fn headers(event: &Event) -> Option<HeaderMap> {
-    let id = event.id().filter(|id| !id.as_str().is_empty())?;
+/// Who passed an event on.
+pub(crate) const ORIGIN: &str = "Event-Origin";
+
+/// The headers of an event, passed on by `origin` if by anybody.
+pub(crate) fn headers(event: &Event, origin: Option<&str>) -> Option<HeaderMap> {
+    let id = event.id().filter(|id| !id.as_str().is_empty());
+    if id.is_none() && origin.is_none() {
+        return None;
+    }
     let mut headers = HeaderMap::new();
-    headers.insert(header::NATS_MESSAGE_ID, header_text(id.as_str()));
+    if let Some(id) = id {
+        headers.insert(header::NATS_MESSAGE_ID, header_text(id.as_str()));
+    }
+    if let Some(origin) = origin {
+        headers.insert(ORIGIN, header_text(origin));
+    }
     Some(headers)
+}
+
+/// Whether `origin` passed a message on.
+pub(crate) fn is_of(headers: Option<&HeaderMap>, origin: Option<&str>) -> bool {
+    let (Some(headers), Some(origin)) = (headers, origin) else { return false };
+    headers.get(ORIGIN).is_some_and(|said| said.as_str() == header_text(origin))
 }
 
 /// Why a message is no event of ours.
@@ -118,11 +135,17 @@ mod tests {
         let subjects = Subjects::new("e").unwrap();
         let text = r#"{"topic":"a.b" , "id":"i-1","data":{"x":1.0},"extra":[1, 2]}"#;
         let sent = Event::from_json(text).unwrap();
-        let id = headers(&sent).unwrap().get("Nats-Msg-Id").map(|id| id.as_str().to_owned());
+        let id = headers(&sent, None).unwrap().get("Nats-Msg-Id").map(|id| id.as_str().to_owned());
         assert_eq!(id.as_deref(), Some("i-1"));
         let came = event(&subjects, &subjects.subject("a.b"), &sent.to_json()).unwrap();
         assert_eq!(came.to_json(), text);
-        assert!(headers(&Event::from_json(r#"{"topic":"a"}"#).unwrap()).is_none());
+        let nameless = Event::from_json(r#"{"topic":"a"}"#).unwrap();
+        assert!(headers(&nameless, None).is_none());
+        let passed_on = headers(&nameless, Some("a bridge"));
+        assert!(is_of(passed_on.as_ref(), Some("a bridge")));
+        for other in [None, Some("bridge")] {
+            assert!(!is_of(passed_on.as_ref(), other) && !is_of(None, other));
+        }
     }
 
     #[test]

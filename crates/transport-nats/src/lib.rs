@@ -34,6 +34,7 @@
 //! nats-server 2.9 or newer; tested with 2.9.10. For at least once it needs JetStream (`-js`).
 
 mod address;
+mod bucket;
 mod credentials;
 mod dial;
 mod envelope;
@@ -46,6 +47,7 @@ mod subject;
 mod tls;
 mod transport;
 
+pub use bucket::{Bucket, Entry, NewBucket};
 pub use credentials::Credentials;
 pub use filter::Filters;
 pub use jetstream::{JetStream, NewStream};

@@ -25,6 +25,8 @@ pub struct Stats {
     pub dead_letters: u64,
     /// Consumers that were gone while they were used.
     pub lost_consumers: u64,
+    /// Events that came with the [origin](crate::NatsTransportBuilder::origin) of this transport, and were left out.
+    pub own: u64,
     /// How often a consumer was silent for so long that it was asked anew.
     pub silences: u64,
 }
@@ -55,6 +57,7 @@ counters!(
     given_up,
     dead_letters,
     lost_consumers,
+    own,
     silences
 );
 

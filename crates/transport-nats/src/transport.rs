@@ -13,6 +13,7 @@ use event_core::{Error, ErrorKind, Result, SubscriptionId};
 use parking_lot::Mutex;
 
 use crate::address::Address;
+use crate::bucket::{Bucket, NewBucket};
 use crate::credentials::Credentials;
 use crate::dial::Dial;
 use crate::jetstream::JetStream;
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) known: Mutex<Known>,
     /// Tells the consumers of this transport's unnamed subscriptions from those of others.
     pub(crate) own: String,
+    /// What events that are passed on are marked with.
+    pub(crate) origin: Option<String>,
 }
 
 /// What is known to be there.
@@ -81,6 +84,7 @@ pub struct NatsTransportBuilder {
     tls: Option<Tls>,
     tls_first: bool,
     name: String,
+    origin: Option<String>,
     connect_timeout: Duration,
     ping_interval: Duration,
     buffer: usize,
@@ -112,10 +116,26 @@ impl NatsTransport {
             tls: None,
             tls_first: false,
             name: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
+            origin: None,
             connect_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(15),
             buffer: 16_384,
         }
+    }
+
+    /// Opens a few values under keys, on a connection of its own; creates what keeps them if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for a name that cannot be used, [`ErrorKind::Unsupported`] without JetStream, and those
+    /// of connecting.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the empty bucket behind, and nothing else.
+    pub async fn bucket(&self, wanted: &NewBucket) -> Result<Bucket> {
+        let domain = self.config.jetstream.as_ref().and_then(|settings| settings.domain.as_deref());
+        Bucket::open(self.config.dial.connect().await?, domain, self.config.answer_timeout, wanted).await
     }
 
     /// What has been counted so far, over all links.
@@ -177,6 +197,14 @@ impl NatsTransportBuilder {
     /// What this connection is called in the server's monitoring.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// Marks what is published with this name, in a header, and leaves out what comes with it: from a stream it is
+    /// completed at once. For whoever passes events on between NATS and something else, so that none goes in circles.
+    /// Default: no mark, and everything comes.
+    pub fn origin(mut self, name: impl Into<String>) -> Self {
+        self.origin = Some(name.into());
         self
     }
 
@@ -243,6 +271,7 @@ impl NatsTransportBuilder {
             counters: Counters::default(),
             known: Mutex::default(),
             own: SubscriptionId::random().as_str().to_owned(),
+            origin: self.origin,
         };
         Ok(NatsTransport { config: Arc::new(config) })
     }

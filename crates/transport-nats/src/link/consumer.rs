@@ -220,6 +220,11 @@ impl Shell {
             let back = Shared::word(lease.acknowledge.clone(), "-NAK");
             return self.shared.state.lock().outgoing.push_back(back);
         }
+        if envelope::is_of(message.headers.as_ref(), self.shared.config.origin.as_deref()) {
+            count(&self.shared.config.counters.own);
+            let done = Shared::word(lease.acknowledge.clone(), "+ACK");
+            return self.shared.state.lock().outgoing.push_back(done);
+        }
         if settings.delivery_limit.is_some_and(|limit| delivered.attempt > limit) {
             let reason = format!("delivered {} times and never completed", delivered.attempt - 1);
             return self.give_up(&lease, &reason);

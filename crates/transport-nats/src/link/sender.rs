@@ -51,10 +51,11 @@ impl Sender {
     fn push(&self, event: &Event) -> Result<Confirmation> {
         let shared = &self.0;
         let subject = shared.config.subjects.subject(event.topic().as_str());
-        let headers = envelope::headers(event);
+        let headers = envelope::headers(event, shared.config.origin.as_deref());
         let payload = event.to_json();
         // As they stand on the wire, with some room.
-        let extra = event.id().map_or(0, |id| id.as_str().len() * 3 + 64);
+        let origin = shared.config.origin.as_ref().map_or(0, |origin| origin.len() * 3 + 32);
+        let extra = event.id().map_or(0, |id| id.as_str().len() * 3 + 64) + origin;
         if let Some(refusal) = self.refusal(event, &subject, payload.len(), extra) {
             return Err(refusal);
         }

@@ -189,6 +189,11 @@ impl Shell {
         match key {
             Key::Inbox => self.answer(message),
             Key::Consumer(consumer) => self.consumed(consumer, message),
+            Key::Cover | Key::Group(_)
+                if envelope::is_of(message.headers.as_ref(), self.shared.config.origin.as_deref()) =>
+            {
+                count(&self.shared.config.counters.own);
+            }
             Key::Cover | Key::Group(_) => {
                 match envelope::event(&self.shared.config.subjects, &message.subject, &message.payload) {
                     Ok(event) => self.deliver(key, &message.subject, event),
