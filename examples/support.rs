@@ -2,6 +2,10 @@
 
 use ftrack_hub::{Session, SessionBuilder};
 use hub_emulator::Emulator;
+use nats_server::{NatsServer, ServerConfig};
+
+/// How to get a server of NATS.
+pub use nats_server::HOW as NATS_HOW;
 
 /// A server for an example.
 pub struct Server {
@@ -46,6 +50,37 @@ impl Server {
             return Ok(Session::builder(&self.url, "jane.doe", "any-key-will-do"));
         }
         Session::from_env()
+    }
+}
+
+/// NATS for an example.
+pub struct Nats {
+    /// Stops when dropped.
+    _server: Option<NatsServer>,
+    urls: Vec<String>,
+}
+
+impl Nats {
+    /// The servers that `NATS_URL` names, with commas between them, or else a server started for this process, with a
+    /// store that goes with it. `None` where none is installed.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not start.
+    pub async fn find() -> Result<Option<Self>, Box<dyn std::error::Error>> {
+        if let Some(urls) = std::env::var("NATS_URL").ok().filter(|urls| !urls.is_empty()) {
+            return Ok(Some(Self { _server: None, urls: urls.split(',').map(str::to_owned).collect() }));
+        }
+        if NatsServer::find().is_none() {
+            return Ok(None);
+        }
+        let server = NatsServer::start(ServerConfig::default()).await?;
+        Ok(Some(Self { urls: vec![server.url()], _server: Some(server) }))
+    }
+
+    /// The servers' addresses.
+    pub fn urls(&self) -> Vec<String> {
+        self.urls.clone()
     }
 }
 
