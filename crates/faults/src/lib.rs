@@ -11,6 +11,7 @@
 //! assert!(!figures.is_empty());
 //! ```
 
+mod bridge_child;
 mod capture;
 mod dice;
 mod fault;
@@ -25,6 +26,7 @@ mod scenes;
 mod slope;
 pub mod soak;
 
+pub use bridge_child::bridge_child;
 pub use fault::{Clock, Fault, Playing, Run, Size};
 pub use figures::{Broken, Figures, ensure};
 pub use ledger::{Ledger, Verdict};

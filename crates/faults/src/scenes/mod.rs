@@ -1,5 +1,6 @@
 //! A scene for each fault, in a file of its number, and what they share in [`stage`].
 
+mod bridges;
 mod documented;
 mod f01_killed_links;
 mod f02_outage;
@@ -57,6 +58,7 @@ pub const FAULTS: &[Fault] = &[
     f20_rolling_restart::FAULT,
     f21_slow_network::FAULT,
     f22_acks::FAULT,
+    bridges::FAULT,
     reset_sockets::FAULT,
     memory::FAULT,
     resets::FAULT,

@@ -5,6 +5,9 @@ use faults::{FAULTS, Run};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
+    if faults::bridge_child() {
+        return;
+    }
     let scenes = FAULTS.iter().map(|fault| {
         Trial::test(fault.id, move || {
             fault.run(Run::small(1)).map(drop).map_err(|broken| Failed::from(broken.to_string()))
