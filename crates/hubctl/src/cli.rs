@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    check, completions, doctor, imodel, journal, man, publish, replay, request, respond, serve, tail,
+    bridge, check, completions, doctor, imodel, journal, man, publish, replay, request, respond, serve, tail,
 };
 
 /// See what an event hub sees: tail, publish, ask, answer, record, replay and check events.
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Respond(respond::Args),
     /// Publish a recording again
     Replay(replay::Args),
+    /// Bring events into a stream of NATS, and back
+    Bridge(bridge::Args),
     /// Parse an expression, and say why an event matches or does not
     Check(check::Args),
     /// iModelHub: subscribe, read, listen, unsubscribe

@@ -38,9 +38,14 @@ pub(crate) struct Login {
 }
 
 impl Connection {
+    /// The profile that was asked for, or the default one.
+    pub(crate) fn profile(&self) -> Result<Profile> {
+        Profiles::load(self.config.as_deref())?.get(self.profile.as_deref())
+    }
+
     /// Puts together who connects where.
     pub(crate) fn login(&self) -> Result<Login> {
-        let profile = Profiles::load(self.config.as_deref())?.get(self.profile.as_deref())?;
+        let profile = self.profile()?;
         let missing = |what: &str, how: &str| {
             let file =
                 profiles::default_path().map_or_else(String::new, |path| format!(" ({})", path.display()));
@@ -67,13 +72,22 @@ impl Connection {
 impl Login {
     /// A session that is not connected, whose calls may take so long.
     pub(crate) fn session(&self, timeout: Duration) -> Result<Session> {
-        Ok(Session::builder(&self.server, &self.user, self.key.clone())
+        Ok(self.build(timeout)?)
+    }
+
+    /// The same as a hub for a bridge.
+    pub(crate) fn bridged(&self, timeout: Duration) -> ftrack_hub::Result<event_bridge::Hub> {
+        Ok(self.build(timeout)?.event_hub().engine().clone())
+    }
+
+    fn build(&self, timeout: Duration) -> ftrack_hub::Result<Session> {
+        Session::builder(&self.server, &self.user, self.key.clone())
             .application_id("hubctl")
             .user_agent(concat!("hubctl/", env!("CARGO_PKG_VERSION")))
             .publish_timeout(timeout)
             .request_timeout(timeout)
             .subscribe_timeout(timeout)
-            .build()?)
+            .build()
     }
 }
 

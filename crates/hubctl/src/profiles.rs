@@ -34,6 +34,10 @@ pub(crate) struct Profile {
     pub(crate) user: Option<String>,
     pub(crate) key_file: Option<PathBuf>,
     pub(crate) key_env: Option<String>,
+    /// Servers of NATS, for `hubctl bridge`.
+    #[serde(default)]
+    pub(crate) nats: Vec<String>,
+    pub(crate) nats_credentials: Option<PathBuf>,
 }
 
 impl Profiles {
@@ -63,7 +67,9 @@ impl Profiles {
     /// With relative paths taken from the folder of the file.
     fn beside(mut self, folder: &Path) -> Self {
         for profile in self.profiles.values_mut() {
-            profile.key_file = profile.key_file.take().map(|file| folder.join(file));
+            for file in [&mut profile.key_file, &mut profile.nats_credentials] {
+                *file = file.take().map(|file| folder.join(file));
+            }
         }
         self
     }

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod data;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Result {
         Command::Request(args) => request::run(args).await,
         Command::Respond(args) => respond::run(args).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Bridge(args) => bridge::run(args).await,
         Command::Check(args) => check::run(&args),
         Command::Imodel(command) => imodel::run(command).await,
         Command::Journal(command) => journal::run(command).await,
