@@ -17,6 +17,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After so many refusals an event is a dead letter, where those are kept.
+const DELIVERIES: u32 = 10;
+
 const EXAMPLE: &str = r#"Start it on two machines: one is active, the other waits. Ctrl-C hands over.
 
   hubctl bridge --nats nats://n1,nats://n2,nats://n3 --stream EVENTS --create --replicas 3
@@ -47,6 +50,10 @@ pub(crate) struct Args {
     /// Create the stream if it is not there
     #[arg(long)]
     create: bool,
+    /// Keep events of the stream that the hub has refused ten times, below this subject; with --create their stream is
+    /// created, too. Without it they come again for ever
+    #[arg(long, value_name = "SUBJECT")]
+    dead_letters: Option<String>,
     /// How many servers keep the lease, and a stream that is created
     #[arg(long, value_name = "N", default_value = "1")]
     replicas: usize,
@@ -136,6 +143,9 @@ impl Args {
         let mut jetstream = JetStream::new(self.stream);
         if self.create {
             jetstream = jetstream.create(NewStream::default().replicas(self.replicas));
+        }
+        if let Some(prefix) = self.dead_letters {
+            jetstream = jetstream.delivery_limit(DELIVERIES).dead_letters(prefix);
         }
         let mut nats = NatsTransport::builder(servers).prefix(self.prefix).jetstream(jetstream);
         if let Some(file) = self.nats_credentials.or(profile.nats_credentials.clone()) {

@@ -22,7 +22,18 @@ fn a_bridge_shows_what_goes_through_and_hands_over_at_ctrl_c() {
     let config = folder.join("config.toml");
     let text = format!("[profiles.bridge]\nnats = [\"{url}\"]\n");
     std::fs::write(&config, text).unwrap();
-    let flags = ["bridge", "--nats", &url, "--create", "--lease", "20", "--holder", "first"];
+    let flags = [
+        "bridge",
+        "--nats",
+        &url,
+        "--create",
+        "--lease",
+        "20",
+        "--holder",
+        "first",
+        "--dead-letters",
+        "dead",
+    ];
     let mut first = served.start_command(&flags);
     assert_eq!(said(&first.line()), "-- the lease is won; connecting");
     assert_eq!(said(&first.line()), "-- active");
