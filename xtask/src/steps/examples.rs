@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::prepare;
 use crate::runner::{self, Context, Finished, Outcome};
 
 const PACKAGE: &str = "examples";
+/// Examples that do nothing without a server of NATS.
+const NEED_NATS: &[&str] = &["worker_pool"];
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(context: &Context) -> Outcome {
@@ -30,8 +33,14 @@ fn run_all(context: &Context, names: &[String]) -> Result<String, String> {
     runner::announce(&command);
     let programs = programs(&runner::stdout_of(&mut command)?);
 
-    let mut failures = Vec::new();
+    let nats = prepare::has_nats_server(context);
+    let (mut failures, mut left_out) = (Vec::new(), Vec::new());
     for name in names {
+        if NEED_NATS.contains(&name.as_str()) && !nats {
+            println!("{name}: skipped, it needs nats-server");
+            left_out.push(name.as_str());
+            continue;
+        }
         let Some((_, program)) = programs.iter().find(|(built, _)| built == name) else {
             failures.push(format!("{name}: was not built"));
             continue;
@@ -51,7 +60,15 @@ fn run_all(context: &Context, names: &[String]) -> Result<String, String> {
             }
         }
     }
-    if failures.is_empty() { Ok(format!("{} run", names.len())) } else { Err(failures.join("; ")) }
+    if !failures.is_empty() {
+        return Err(failures.join("; "));
+    }
+    let run = format!("{} run", names.len() - left_out.len());
+    if left_out.is_empty() {
+        Ok(run)
+    } else {
+        Ok(format!("{run}; skipped without nats-server: {}", left_out.join(", ")))
+    }
 }
 
 fn verdict(finished: &Finished) -> Result<(), String> {
