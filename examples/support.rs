@@ -103,10 +103,14 @@ mod documents {
     struct FromIModelHubClient;
     #[doc = include_str!("../docs/guides/migrate-webhooks.md")]
     struct ToWebhooks;
+    #[doc = include_str!("../docs/guides/scale.md")]
+    struct ScaleGuide;
     #[doc = include_str!("../docs/guides/reliability.md")]
     struct ReliabilityGuide;
     #[doc = include_str!("../crates/imodelhub-events/README.md")]
     struct IModelHubReadme;
+    #[doc = include_str!("../crates/event-bridge/README.md")]
+    struct BridgeReadme;
     #[doc = include_str!("../docs/protocols/expressions.md")]
     struct Expressions;
 }

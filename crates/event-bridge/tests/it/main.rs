@@ -8,6 +8,7 @@
 )]
 
 mod bytes;
+mod guide;
 mod passing;
 mod support;
 mod takeover;
