@@ -17,6 +17,7 @@ use redb::{BackendError, StorageBackend};
 
 use super::*;
 use crate::Journaled;
+use crate::record::Draft;
 use crate::store::backend::Backend;
 
 /// A file on a disk that is full when it is told to be.
@@ -73,6 +74,15 @@ impl StorageBackend for Disk {
     }
 }
 
+fn on_disk(path: &Path, full: &Arc<AtomicBool>) -> Opener {
+    let (at, full) = (path.to_owned(), Arc::clone(full));
+    Box::new(move || {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&at);
+        let file = FileBackend::new(file.map_err(redb::Error::Io)?).map_err(redb::Error::from)?;
+        Ok(Backend { inner: Box::new(Disk { file, full: Arc::clone(&full) }), synced: true })
+    })
+}
+
 fn event(n: u64) -> Event {
     Event::builder("t").id(n.to_string()).data(&serde_json::json!({ "n": n })).build().unwrap()
 }
@@ -92,12 +102,7 @@ async fn a_full_disk_is_told_counted_and_a_gap_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     let full = Arc::new(AtomicBool::new(false));
-    let (at, filling) = (path.clone(), Arc::clone(&full));
-    let opener: Opener = Box::new(move || {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&at);
-        let file = FileBackend::new(file.map_err(redb::Error::Io)?).map_err(redb::Error::from)?;
-        Ok(Backend { inner: Box::new(Disk { file, full: Arc::clone(&filling) }), synced: true })
-    });
+    let opener = on_disk(&path, &full);
     let journal = Journal::open_with(&path, opener, Config::default()).await.unwrap();
     let bus = MemoryHub::new();
     let supervised = Supervised::new(Arc::new(bus.transport()), ReconnectPolicy::default());
@@ -153,4 +158,31 @@ async fn a_full_disk_is_told_counted_and_a_gap_and_the_rest_goes_on() {
     assert_eq!(of(false), [Some(1), Some(2), Some(3)], "those who get what comes as it comes go on");
     assert_eq!(of(true), [Some(1), None, Some(3)], "the others learn of the gap, in its place");
     assert_eq!(journal.stats().not_stored, 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_when_the_file_is_marked_loses_nothing_and_is_written_to_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let full = Arc::new(AtomicBool::new(false));
+    let config = Config::default();
+    let file = Arc::new(StoreFile::new(&path, on_disk(&path, &full), config.cache));
+    let mut writer = Arc::clone(&file).find(&config).unwrap().writer;
+    let write = |writer: &mut crate::store::Writer, n: u64| {
+        let event = event(n);
+        let draft =
+            Draft { received: config.now(), event: event.to_json(), is_gap: false, to: None, exact: true };
+        let (reply, mut outcome) = oneshot::channel();
+        writer.write(vec![Op::Append { draft, event, id: None, reply }], |_| {});
+        outcome.try_recv().unwrap().unwrap();
+    };
+    write(&mut writer, 1);
+    full.store(true, Ordering::SeqCst);
+    writer.mark();
+    full.store(false, Ordering::SeqCst);
+    write(&mut writer, 2);
+    writer.mark();
+    let read = file.read(1, usize::MAX).unwrap();
+    let numbers = read.iter().map(|record| record.event.data_value()["n"].as_u64());
+    assert_eq!(numbers.collect::<Vec<_>>(), [Some(1), Some(2)]);
 }

@@ -173,6 +173,8 @@ pub(crate) struct Writer {
     /// Durable consumers: what they need is kept.
     pub(super) places: BTreeMap<String, Arc<Place>>,
     pub(super) failed_at: Option<(Instant, StoreError)>,
+    /// Whether the file as it is opens at once after a crash.
+    pub(super) marked: bool,
 }
 
 /// A group on its way: what is written, and what is said when it is.
@@ -209,6 +211,23 @@ impl Writer {
         self.bytes
     }
 
+    /// How long nothing must come until the file is to be marked, if it is not.
+    pub(super) fn rests_after(&self) -> Option<Duration> {
+        (!self.marked).then_some(self.config.checkpoint)
+    }
+
+    /// Marks the file: nothing came for that long.
+    pub(crate) fn mark(&mut self) {
+        // Not tried again before the next group.
+        self.marked = true;
+        if let Err(error) = self.file.mark() {
+            tracing::warn!(%error, "the journal was not marked; after a crash, opening it reads all of it");
+            // What a disk that failed did is not trusted; others read on.
+            self.file.reset();
+            let _ = self.file.ensure_open();
+        }
+    }
+
     /// Writes a group. Whoever waits for it is told when it is on the disk, or why it is not.
     pub(crate) fn write(&mut self, ops: Vec<Op>, publish: impl FnOnce(Written)) {
         let mut group = Group { bytes: self.bytes, ..Group::default() };
@@ -217,6 +236,7 @@ impl Writer {
         match &outcome {
             Ok(()) => {
                 self.failed_at = None;
+                self.marked = self.config.marks_each_group();
                 self.next += group.drafts.len() as u64;
                 self.next_out += group.outgoing.len() as u64;
                 self.bytes = group.bytes;
@@ -234,6 +254,7 @@ impl Writer {
                 if !matches!(self.failed_at, Some((at, _)) if at.elapsed() < REST) {
                     self.failed_at = Some((Instant::now(), error.clone()));
                     self.file.reset();
+                    self.marked = true;
                 }
             }
         }
@@ -277,8 +298,8 @@ impl Writer {
             Ok(transaction) => transaction,
             Err(error) => return Err(refuse(ops, group, file.error(error))),
         };
-        // An open after a crash is quick, whatever the size of the file.
-        transaction.set_quick_repair(true);
+        // Marked, it takes a second sync: when there is time, unless told otherwise.
+        transaction.set_quick_repair(self.config.marks_each_group());
         file.guarded(|| {
             for op in ops {
                 self.take(op, &transaction, group).map_err(|error| file.error(error))?;

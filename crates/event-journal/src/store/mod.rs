@@ -121,6 +121,17 @@ impl StoreFile {
             .unwrap_or_else(|_| Err(self.damaged("its pages contradict each other")))
     }
 
+    /// Marks the file, so that it opens at once after a crash.
+    fn mark(&self) -> Result<(), StoreError> {
+        self.guarded(|| {
+            let guard = self.database.read();
+            let Some(database) = guard.as_ref() else { return Err(StoreError::Closed) };
+            let mut write = database.begin_write().map_err(|error| self.error(error))?;
+            write.set_quick_repair(true);
+            write.commit().map_err(|error| self.error(error))
+        })
+    }
+
     /// Opens the file and reads what must be known of it.
     pub(crate) fn find(self: Arc<Self>, config: &Config) -> Result<Found, StoreError> {
         self.ensure_open()?;
@@ -175,6 +186,7 @@ impl StoreFile {
             repeats,
             places: places.clone(),
             failed_at: None,
+            marked: true,
         };
         Ok(Found { writer, places, outbox, first: first.unwrap_or(next), alive: number(ALIVE_KEY)? })
     }

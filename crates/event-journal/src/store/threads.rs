@@ -1,8 +1,11 @@
 //! The two threads of a journal: one writes groups, one reads. Bounded queues; both end with the journal.
+#![expect(clippy::disallowed_methods, reason = "a shell: the writer sees when nothing came for a while")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -42,7 +45,15 @@ impl Writes {
         let path = writer.file.path.clone();
         let work = move || {
             let _ended = ended;
-            while let Some(first) = waiting.blocking_recv() {
+            loop {
+                let first = match next(&mut waiting, writer.rests_after()) {
+                    Next::Op(op) => op,
+                    Next::Rest => {
+                        writer.mark();
+                        continue;
+                    }
+                    Next::End => break,
+                };
                 let mut weight = first.weight();
                 let mut group = vec![first];
                 while group.len() < GROUP && weight < GROUP_BYTES {
@@ -96,6 +107,42 @@ impl Writes {
         if let Self::Thread(ops) = self {
             drop(ops.reserve().await);
         }
+    }
+}
+
+/// What the writer is to do next.
+enum Next {
+    Op(Op),
+    /// Nothing came for so long.
+    Rest,
+    End,
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for an operation: no longer than this, if it is given.
+fn next(waiting: &mut mpsc::Receiver<Op>, within: Option<Duration>) -> Next {
+    let until = within.and_then(|within| Instant::now().checked_add(within));
+    let Some(until) = until else {
+        return waiting.blocking_recv().map_or(Next::End, Next::Op);
+    };
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(op) = waiting.poll_recv(&mut cx) {
+            return op.map_or(Next::End, Next::Op);
+        }
+        let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            return Next::Rest;
+        };
+        thread::park_timeout(left);
     }
 }
 

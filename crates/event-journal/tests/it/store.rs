@@ -264,3 +264,71 @@ async fn what_is_readable_of_a_damaged_file_is_exported() {
     let exported = export(&path, &mut rest).unwrap();
     assert!((190..=200).contains(&exported.records), "{exported:?}");
 }
+
+/// Whether a copy of a file in use, which is what a crash leaves behind, must be read as a whole to be opened.
+fn must_be_read(path: &Path) -> bool {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).unwrap();
+    let asked = Arc::new(AtomicU64::new(0));
+    let asking = Arc::clone(&asked);
+    let mut builder = redb::Database::builder();
+    builder.set_repair_callback(move |_| {
+        asking.fetch_add(1, Ordering::SeqCst);
+    });
+    let opened = builder.open(&copy).is_ok();
+    !opened || asked.load(Ordering::SeqCst) > 0
+}
+
+/// A journal of ten events that are handled, still open.
+async fn handled(path: &Path, checkpoint: Duration) -> Journal {
+    let mut config = config();
+    config.checkpoint = checkpoint;
+    let journal = Journal::open(path, config).await.unwrap();
+    let bus = MemoryHub::new();
+    let mut rig = Rig::up(&bus, &journal).await;
+    rig.subscribe(&durable("c", "topic=t")).await;
+    for n in 0..10 {
+        bus.inject(&event(n));
+        let delivery = rig.delivery().await;
+        rig.tx.settle(delivery.token.unwrap(), Settlement::Complete).await.unwrap();
+    }
+    journal
+}
+
+#[tokio::test]
+async fn a_group_takes_one_sync_and_a_crash_after_it_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = handled(&path, Duration::MAX).await;
+    assert!(must_be_read(&path));
+    let crashed = folder.path().join("crashed");
+    fs::copy(&path, &crashed).unwrap();
+    drop(journal);
+    let journal = Journal::open(&crashed, config()).await.unwrap();
+    assert_eq!(numbers(&journal).await, (0..10).collect::<Vec<_>>());
+    let consumer = &journal.consumers()[0];
+    assert_eq!((consumer.open, consumer.behind), (0, 0));
+}
+
+#[tokio::test]
+async fn a_file_at_rest_opens_at_once_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = handled(&path, Duration::from_millis(1)).await;
+    let marked = async {
+        while must_be_read(&path) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), marked).await.expect("it is never marked");
+    assert_eq!(numbers(&journal).await, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn with_no_time_to_rest_each_group_leaves_a_file_that_opens_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = handled(&path, Duration::ZERO).await;
+    assert!(!must_be_read(&path));
+    assert_eq!(journal.stats().appended, 10);
+}
