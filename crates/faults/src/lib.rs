@@ -32,5 +32,5 @@ pub use figures::{Broken, Figures, ensure};
 pub use ledger::{Ledger, Verdict};
 pub use marks::{MARK, Needles, marked};
 pub use process::{descriptors, resident};
-pub use scenes::FAULTS;
+pub use scenes::{FAULTS, work_if_asked};
 pub use slope::slope;

@@ -10,12 +10,12 @@ use event_core::transport::Transport;
 use event_core::{Event, EventHub, Lifecycle};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use nats_server::{Cluster, NatsServer};
+use nats_server::Cluster;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use transport_nats::{JetStream, NatsTransport, NewStream};
 
-use super::stage::broken;
+use super::stage::{broken, without_nats_server};
 use crate::dice::Dice;
 use crate::fault::{Clock, Fault, Playing, Run};
 use crate::figures::{Broken, Figures, ensure};
@@ -102,10 +102,8 @@ async fn seen(hub: &EventHub, durable: bool, watch: &Arc<Watch>) -> Result<(), B
 }
 
 async fn play(run: Run) -> Result<Figures, Broken> {
-    if NatsServer::find().is_none() {
-        let required = std::env::var("NATS_SERVER").is_ok_and(|value| value == "required");
-        ensure(!required, || format!("F20 needs nats-server ({})", nats_server::HOW))?;
-        return Ok(Figures::new().with("skipped, F20 needs nats-server:", nats_server::HOW));
+    if let Some(skipped) = without_nats_server(FAULT.id)? {
+        return Ok(skipped);
     }
     let cluster = Cluster::start().await.map_err(broken("start the cluster"))?;
     let start = Instant::now();

@@ -32,8 +32,10 @@ mod resets;
 mod services;
 pub(crate) mod stage;
 mod watch;
+mod workers;
 
 use crate::fault::Fault;
+pub use workers::work_if_asked;
 
 /// Every fault, in the order of their numbers.
 pub const FAULTS: &[Fault] = &[
@@ -62,4 +64,5 @@ pub const FAULTS: &[Fault] = &[
     reset_sockets::FAULT,
     memory::FAULT,
     resets::FAULT,
+    workers::FAULT,
 ];

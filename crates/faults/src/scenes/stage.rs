@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ftrack_hub::{Session, SessionBuilder};
 use hub_emulator::{Builder, Emulator};
+use nats_server::NatsServer;
 
-use crate::figures::Broken;
+use crate::figures::{Broken, Figures, ensure};
 use crate::marks::marked;
 
 /// An emulator of both services that is reached in memory.
@@ -38,4 +39,14 @@ pub(crate) async fn pause(time: Duration) {
 /// Turns an error of a step into what is broken.
 pub(crate) fn broken<E: std::fmt::Display>(step: &'static str) -> impl Fn(E) -> Broken {
     move |error| Broken::new(format!("{step}: {error}"))
+}
+
+/// What a scene says that needs `nats-server` where there is none.
+pub(crate) fn without_nats_server(id: &str) -> Result<Option<Figures>, Broken> {
+    if NatsServer::find().is_some() {
+        return Ok(None);
+    }
+    let required = std::env::var("NATS_SERVER").is_ok_and(|value| value == "required");
+    ensure(!required, || format!("{id} needs nats-server ({})", nats_server::HOW))?;
+    Ok(Some(Figures::new().with(format!("skipped, {id} needs nats-server:"), nats_server::HOW)))
 }

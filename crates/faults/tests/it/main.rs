@@ -1,12 +1,17 @@
 //! Every scene of the table in its small size, one test each, named by its fault; and the mixed runs.
 
+use std::process::ExitCode;
+
 use faults::mixed::{Mixed, Without, many};
 use faults::{FAULTS, Run};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-fn main() {
+fn main() -> ExitCode {
     if faults::bridge_child() {
-        return;
+        return ExitCode::SUCCESS;
+    }
+    if let Some(ended) = faults::work_if_asked() {
+        return ended;
     }
     let scenes = FAULTS.iter().map(|fault| {
         Trial::test(fault.id, move || {
@@ -19,7 +24,7 @@ fn main() {
         Trial::test("without_resending_a_mixed_run_breaks", || breaks(Without::Resend)),
         Trial::test("without_reports_of_gaps_a_mixed_run_breaks", || breaks(Without::Gap)),
     ]);
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
 fn holds(holds: bool, otherwise: &str) -> Result<(), Failed> {
