@@ -179,7 +179,6 @@ fn explore(times: Times) -> Explored {
 #[test]
 fn in_no_course_of_events_are_there_two_holders() {
     let explored = explore(brisk(KEPT));
-    println!("{} worlds, {} revisions", explored.worlds, explored.revisions);
     assert_eq!(explored.holders, 1);
     assert!(explored.worlds > 10_000 && explored.revisions > 3, "{} worlds", explored.worlds);
     assert_eq!(explored.held, [true, true]);

@@ -1,7 +1,7 @@
 //! Bridges as processes of their own: this program once more, told by its environment what to be.
 #![expect(clippy::print_stdout, reason = "says to its parent what happens")]
 
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub fn bridge_child() -> bool {
         outcome
     });
     if let Err(error) = outcome {
-        println!("error {error}");
+        say(&format!("error {error}"));
     }
     true
 }
@@ -60,13 +60,18 @@ async fn child(order: &str) -> event_core::Result<()> {
             told = reports.next() => told,
         };
         match told {
-            Some(Told::Happened(Report::Waiting { .. })) => println!("waiting"),
-            Some(Told::Happened(Report::Active)) => println!("active"),
-            Some(Told::Happened(Report::Lost)) => println!("lost"),
+            Some(Told::Happened(Report::Waiting { .. })) => say("waiting"),
+            Some(Told::Happened(Report::Active)) => say("active"),
+            Some(Told::Happened(Report::Lost)) => say("lost"),
             None => return Ok(()),
             Some(_) => {}
         }
     }
+}
+
+/// One line for the parent. If it is gone, so is whoever would read it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Two of them, killed when this is dropped.

@@ -14,17 +14,22 @@ use event_journal::{Config, GAP_TOPIC, Journal, Start, StoreError, export};
 use super::support::{Rig, config, durable, event, number};
 
 /// Records with these numbers in a journal, handled by the consumer `c` up to (not including) `handled`.
-async fn fill(path: &Path, config: Config, numbers: std::ops::Range<u64>, handled: u64) {
+async fn fill(path: &Path, config: Config, range: std::ops::Range<u64>, handled: u64) {
     let journal = Journal::open(path, config).await.unwrap();
     let bus = MemoryHub::new();
     let mut rig = Rig::up(&bus, &journal).await;
     rig.subscribe(&durable("c", "topic=t")).await;
-    for n in numbers {
+    let last = range.end - 1;
+    for n in range {
         bus.inject(&event(n));
         let delivery = rig.delivery().await;
         if number(&delivery.event) < handled {
             rig.tx.settle(delivery.token.unwrap(), Settlement::Complete).await.unwrap();
         }
+    }
+    // What was delivered may have been left from before: the new ones are to be stored, too.
+    while numbers(&journal).await.last() != Some(&last) {
+        rig.during(tokio::task::yield_now()).await;
     }
     drop(rig);
     journal.close().await;
