@@ -23,7 +23,7 @@ pub fn draw(machine: &Machine, measurements: &[Measurement]) -> String {
         "start",
         "18",
         "#000",
-        "Side by side, in one run: medians of the rounds; whiskers from least to most",
+        "Side by side, in one run: medians of the rounds, bars on a logarithmic scale; whiskers from least to most",
     );
     chart.line();
     let rustc = machine.versions.get("rustc").map_or("", String::as_str);

@@ -27,7 +27,9 @@ impl Machine {
             Some(line.split_once(':')?.1.trim().to_owned())
         });
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let kernel = format!("{} {}", std::env::consts::OS, release.trim());
+        // What follows the numbers names who built it, or for what.
+        let release = release.split('-').next().unwrap_or_default().trim();
+        let kernel = format!("{} {release}", std::env::consts::OS);
         Self {
             processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
