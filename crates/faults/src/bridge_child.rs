@@ -1,5 +1,4 @@
 //! Bridges as processes of their own: this program once more, told by its environment what to be.
-#![expect(clippy::print_stdout, reason = "says to its parent what happens")]
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};

@@ -21,7 +21,19 @@ fn check(context: &Context) -> Result<String, String> {
     let mut failures = Vec::new();
     let mut clippy = |args: &[&str]| {
         let mut command = context.build(["clippy"].iter().chain(args).copied());
-        let result = runner::stream(command.args(["--", "-D", "warnings"]));
+        let command = command.args(["--", "-D", "warnings"]);
+        // A log of continuous integration is long, and often read from its end.
+        let result = if context.ci {
+            runner::tee(command).and_then(|finished| {
+                if finished.success() {
+                    return Ok(());
+                }
+                complaints(&finished.stderr).for_each(|line| context.close_with(line.to_owned()));
+                Err(format!("clippy {} fails", args.join(" ")))
+            })
+        } else {
+            runner::stream(command)
+        };
         if let Err(reason) = result {
             println!("{reason}");
             failures.push(args.join(" "));
@@ -56,6 +68,15 @@ fn check(context: &Context) -> Result<String, String> {
         }
         _ => format!("{sets} feature sets"),
     })
+}
+
+/// The first complaints of a run, without its progress.
+fn complaints(stderr: &str) -> impl Iterator<Item = &str> {
+    let progress = ["Compiling ", "Checking ", "Finished ", "Blocking "];
+    stderr
+        .lines()
+        .filter(move |line| !progress.iter().any(|word| line.trim_start().starts_with(word)))
+        .take(40)
 }
 
 /// The features of a package that can be chosen. `default` only stands for others.
@@ -110,6 +131,12 @@ mod tests {
     #[test]
     fn powerset_of_four_at_depth_two() {
         assert_eq!(powerset(&["a", "b", "c", "d"], 2).len(), 1 + 4 + 6 + 1);
+    }
+
+    #[test]
+    fn complaints_are_what_is_no_progress() {
+        let stderr = "    Checking a v0.1.0\nerror: unused\n --> a.rs:2:11\n    Finished `ci` profile\n";
+        assert_eq!(complaints(stderr).collect::<Vec<_>>(), ["error: unused", " --> a.rs:2:11"]);
     }
 
     #[test]
