@@ -49,7 +49,7 @@ pub mod transport;
 pub use dialect::Dialect;
 pub use dispatch::Overflow;
 pub use error::{Error, ErrorKind, Result, Retry};
-pub use event::{EnvelopeFields, Event, EventBuilder, Field, RawJson};
+pub use event::{EnvelopeFields, Event, EventBuilder, EventReader, Field, RawJson};
 pub use expression::Expression;
 pub use handler::{IntoReply, Json};
 pub use hub::{ConnectionState, Context, Delivery, EventHub, EventStream, Lifecycle, Subscription};

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use event_core::transport::{Inbound, RawDelivery};
-use event_core::{Error, ErrorKind, Event, Result};
+use event_core::{Error, ErrorKind, Event, EventReader, Result};
 use futures_core::Stream;
 use futures_util::Sink;
 use tokio::time::{Instant, Sleep};
@@ -34,6 +34,7 @@ pub(crate) struct Shell {
     shared: Arc<Shared>,
     /// What the link has to tell, in order.
     ready: VecDeque<Result<Inbound>>,
+    reader: EventReader,
     /// Frames that the websocket has not taken yet; bounded by the session's window.
     outgoing: VecDeque<Message>,
     sleep: Pin<Box<Sleep>>,
@@ -56,6 +57,7 @@ impl Shell {
             websocket,
             shared,
             ready: VecDeque::new(),
+            reader: EventReader::new(),
             outgoing: VecDeque::new(),
             sleep: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             seen: 0,
@@ -239,9 +241,10 @@ impl Shell {
     }
 
     /// The event of a packet of the usual form, found in the one pass that reads it; `None` for every other packet.
-    fn read_event(&self, text: &Utf8Bytes) -> Option<Event> {
+    fn read_event(&mut self, text: &Utf8Bytes) -> Option<Event> {
         let likely = LikelyEvent::of(text, &self.shared.event_name).filter(|likely| likely.id.is_none())?;
-        Event::from_json(Bytes::from(text.clone()).slice(likely.argument)).ok()
+        // A copy: an event that is kept does not keep all that was read with it, and the websocket's buffer is free again.
+        self.reader.read(text.get(likely.argument)?).ok()
     }
 
     fn deliver(&mut self, event: Event, now: std::time::Instant, bytes: usize) {

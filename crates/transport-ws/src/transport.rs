@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::credentials::{self, HandshakeCredentials};
-use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, TcpDialer, Unlogged};
+use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, ReadAhead, TcpDialer, Unlogged};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
 use crate::session::{EmitError, Session, SessionConfig};
@@ -47,9 +47,9 @@ pub struct WsTransport {
     config: Arc<Config>,
 }
 
-/// Bytes read at a time. The buffer is filled with zeros before each read, so a large one costs more than it saves
-/// where frames come one by one.
-const READ_BUFFER: usize = 16 * 1024;
+/// What the websocket library reads at a time, out of what was read [ahead](ReadAhead). It fills its buffer with zeros
+/// before each read.
+const READ_BUFFER: usize = 4 * 1024;
 const BUILD: &str = "build transport";
 /// What a transport calls itself unless told otherwise.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -286,7 +286,8 @@ impl Config {
             }
         }
         let io = Unlogged::new(self.dialer.dial(&self.endpoint).await?, &unlogged);
-        let io = Counted::new(Box::new(HeadFirst::new(Box::new(io))));
+        let io = ReadAhead::new(Box::new(HeadFirst::new(Box::new(io))));
+        let io = Counted::new(Box::new(io));
         // The limit is the session's business, which says so; here it keeps memory bounded.
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)

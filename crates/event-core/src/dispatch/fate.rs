@@ -1,6 +1,6 @@
 //! What became of an event that was given to a subscription: each has exactly one fate, and each is counted.
 
-use std::sync::Arc;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Entry;
@@ -18,18 +18,18 @@ pub(crate) struct EntryCounters {
     pub(crate) abandoned: AtomicU64,
 }
 
-/// An event that was taken out of its lane. Dropped undecided, it counts as abandoned.
+/// An event that was taken out of its lane. Dropped undecided, it counts as abandoned. `E` leads to the subscription.
 #[derive(Debug)]
-pub(crate) struct Fate {
-    entry: Arc<Entry>,
+pub(crate) struct Fate<E: Deref<Target = Entry>> {
+    entry: E,
     decided: bool,
 }
 
-impl Fate {
+impl<E: Deref<Target = Entry>> Fate<E> {
     /// The fate of the event that was just taken.
-    pub(crate) fn open(entry: &Arc<Entry>) -> Self {
+    pub(crate) fn open(entry: E) -> Self {
         entry.lane.begin();
-        Self { entry: Arc::clone(entry), decided: false }
+        Self { entry, decided: false }
     }
 
     /// The handler returned, or the stream yielded it.
@@ -54,7 +54,7 @@ impl Fate {
     }
 }
 
-impl Drop for Fate {
+impl<E: Deref<Target = Entry>> Drop for Fate<E> {
     fn drop(&mut self) {
         self.decide(|counters| &counters.abandoned);
         self.entry.lane.finish();

@@ -272,9 +272,9 @@ impl Lane {
     }
 
     /// Counts a handler as running until the guard is dropped.
-    pub(crate) fn run(self: &Arc<Self>) -> Running {
+    pub(crate) fn run(&self) -> Running<'_> {
         self.running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(self))
+        Running(self)
     }
 }
 
@@ -358,9 +358,9 @@ impl Drop for HeldKey {
 
 /// A handler at work in a lane.
 #[derive(Debug)]
-pub(crate) struct Running(Arc<Lane>);
+pub(crate) struct Running<'l>(&'l Lane);
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }

@@ -5,31 +5,42 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use super::scan;
 
 /// Key and value; the value as it stands in the text.
-pub(super) type Members<'a> = SmallVec<[(Cow<'a, str>, &'a str); 8]>;
+type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// Keeps the handling of unknown members linear.
 const MAX_MEMBERS: usize = 256;
 
-/// The members of the one object that `text` is. What the quick look does not know is decided, and explained, by
-/// `serde_json`.
-pub(super) fn read(text: &str) -> Result<Members<'_>, serde_json::Error> {
-    match scan::members(text, MAX_MEMBERS) {
-        Some(members) => Ok(members),
-        None => parse(text),
+/// Makes something of the members of the one object that `text` is, which are added in order. What the quick look does
+/// not know is decided, and explained, by `serde_json`; then it begins anew.
+pub(super) fn read<'a, T>(
+    text: &'a str,
+    fresh: impl Fn() -> T,
+    add: impl Fn(&mut T, &str, &'a str),
+) -> Result<T, serde_json::Error> {
+    let mut made = fresh();
+    if scan::members(text, MAX_MEMBERS, |key, value| add(&mut made, key, value)).is_none() {
+        made = fresh();
+        for (key, value) in parse(text)? {
+            add(&mut made, &key, value);
+        }
     }
+    Ok(made)
 }
 
 /// A member that is a string without escapes, taken out of an object without a tree; `None` where that is not so easy.
 pub(super) fn plain_text<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    let members = scan::members(text, MAX_MEMBERS)?;
-    // A key that comes twice: the last one counts.
-    let (_, value) = members.iter().rfind(|(found, _)| found == key)?;
-    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    let mut value = None;
+    scan::members(text, MAX_MEMBERS, |found, its| {
+        // A key that comes twice: the last one counts.
+        if found == key {
+            value = Some(its);
+        }
+    })?;
+    let inner = value?.strip_prefix('"')?.strip_suffix('"')?;
     (!inner.contains('\\')).then_some(inner)
 }
 

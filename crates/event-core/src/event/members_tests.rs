@@ -8,7 +8,17 @@ use super::{MAX_MEMBERS, Members, parse};
 use crate::event::scan;
 
 fn quick(text: &str) -> Option<Members<'_>> {
-    scan::members(text, MAX_MEMBERS)
+    let mut members = Members::new();
+    scan::members(text, MAX_MEMBERS, |key, value| members.push((Cow::Borrowed(key), value)))?;
+    Some(members)
+}
+
+fn read(text: &str) -> Option<Vec<(String, &str)>> {
+    super::read(text, Vec::new, |members, key, value| members.push((key.to_owned(), value))).ok()
+}
+
+fn owned(members: Members<'_>) -> Vec<(String, &str)> {
+    members.into_iter().map(|(key, value)| (key.into_owned(), value)).collect()
 }
 
 /// Texts that the quick look must read by itself: it would be of no use if it left these to the other.
@@ -93,14 +103,14 @@ fn what_is_rare_is_left_to_the_parser_which_reads_it() {
     let escaped = r#"{"t\u006fpic":"a"}"#;
     for text in [deep.as_str(), escaped] {
         assert_eq!(quick(text), None, "{text}");
-        assert_eq!(super::read(text).ok(), parse(text).ok());
+        assert_eq!(read(text), parse(text).ok().map(owned));
         assert!(parse(text).is_ok(), "{text}");
     }
     let most = format!(r#"{{"a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     assert!(quick(&most).is_some());
     let many = |count| format!("{{{}}}", vec![r#""a":1"#; count].join(","));
     assert!(quick(&many(MAX_MEMBERS)).is_some());
-    assert!(super::read(&many(MAX_MEMBERS + 1)).is_err());
+    assert_eq!(read(&many(MAX_MEMBERS + 1)), None);
 }
 
 /// Text that is nearly JSON: tokens in any order, with a bias to what belongs together.
@@ -177,8 +187,6 @@ proptest! {
         let text = serde_json::Value::Object(members).to_string();
         let read = quick(&text);
         prop_assert!(read.is_some(), "{}", text);
-        prop_assert_eq!(&read, &parse(&text).ok());
-        let borrowed = |key: &Cow<'_, str>| matches!(key, Cow::Borrowed(_));
-        prop_assert!(read.iter().flatten().all(|(key, _)| borrowed(key)));
+        prop_assert_eq!(read, parse(&text).ok());
     }
 }

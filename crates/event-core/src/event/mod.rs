@@ -3,6 +3,7 @@
 mod builder;
 mod data;
 mod members;
+mod reader;
 mod scan;
 mod wire;
 
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 
 pub use builder::EventBuilder;
 pub use data::{Field, RawJson};
+pub use reader::EventReader;
 
 use crate::expression::{Scalar, Subject};
 use crate::{EventId, Result, Topic};
@@ -116,10 +118,8 @@ impl Event {
     /// `topic`, or when `id`, `target` or `inReplyToEvent` is there and is neither a string nor null.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Self> {
         let text = text.into();
-        let envelope = wire::read(&text)?;
-        let event = Self::from_envelope(envelope);
-        let _ = event.0.wire.set(text);
-        Ok(event)
+        let envelope = wire::read(wire::utf8(&text)?, &text, None)?;
+        Ok(Self::received(envelope, text))
     }
 
     /// The event as JSON: the received bytes if it was received, else compact text.
@@ -216,10 +216,18 @@ impl Event {
         EnvelopeFields { id: &e.id, target: &e.target, in_reply_to: &e.in_reply_to }
     }
 
+    fn received(envelope: Envelope, text: Bytes) -> Self {
+        Self::with_wire(envelope, OnceLock::from(text))
+    }
+
     fn from_envelope(envelope: Envelope) -> Self {
+        Self::with_wire(envelope, OnceLock::new())
+    }
+
+    fn with_wire(envelope: Envelope, wire: OnceLock<Bytes>) -> Self {
         Self(Arc::new(Inner {
             envelope,
-            wire: OnceLock::new(),
+            wire,
             data: OnceLock::new(),
             source: OnceLock::new(),
             rest: OnceLock::new(),

@@ -5,180 +5,255 @@
 //! `serde_json` is asked, whose word counts. So nothing may be accepted here that is refused there; property tests
 //! and the fuzz target for events hold the two together.
 //!
-//! Every function takes the place where it begins and gives the place behind what it passed over, or `None`.
-
-use std::borrow::Cow;
-
-use super::members::Members;
+//! Every function takes the text from where it begins, and gives the text behind what it passed over, or `None`.
 
 /// Values may be nested so deep.
-pub(super) const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: u32 = u64::BITS;
 
-/// The members of the one object that `text` is, at most so many; `None` when `serde_json` had better look.
-pub(super) fn members(text: &str, most: usize) -> Option<Members<'_>> {
-    let json = text.as_bytes();
-    let mut members = Members::new();
-    let mut at = expect(json, blanks(json, 0), b'{')?;
-    at = blanks(json, at);
-    if byte(json, at)? == b'}' {
-        at += 1;
+const QUOTE: u64 = b'"' as u64;
+const BACKSLASH: u64 = b'\\' as u64;
+
+/// Shows the members of the one object that `text` is, key and value as they stand there, at most so many; `None` when
+/// `serde_json` had better look, and then what was shown counts for nothing.
+pub(super) fn members<'a>(text: &'a str, most: usize, mut show: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    let place = |rest: &[u8]| text.len() - rest.len();
+    let mut rest = past(text.as_bytes(), b'{')?;
+    let mut left = most;
+    let (next, behind) = solid(rest)?;
+    if next == b'}' {
+        rest = behind;
     } else {
         loop {
-            let key = expect(json, at, b'"')?;
-            let key_end = plain(json, key);
-            let value = blanks(json, colon(json, expect(json, key_end, b'"')?)?);
-            let value_end = self::value(json, value, MAX_DEPTH)?;
-            if members.len() == most {
-                return None;
-            }
-            members.push((Cow::Borrowed(text.get(key..key_end)?), text.get(value..value_end)?));
-            at = blanks(json, value_end);
-            match byte(json, at)? {
-                b',' => at = blanks(json, at + 1),
-                b'}' => {
-                    at += 1;
-                    break;
-                }
+            let key = past(rest, b'"')?;
+            let key_end = plain(key)?;
+            let value = blanks(past(past(key_end, b'"')?, b':')?);
+            let value_end = self::value(value)?;
+            left = left.checked_sub(1)?;
+            show(text.get(place(key)..place(key_end))?, text.get(place(value)..place(value_end))?);
+            let (next, behind) = solid(value_end)?;
+            rest = behind;
+            match next {
+                b',' => {}
+                b'}' => break,
                 _ => return None,
             }
         }
     }
-    (blanks(json, at) == json.len()).then_some(members)
+    blanks(rest).is_empty().then_some(())
 }
 
-/// Past one value, inside which so many more levels may be opened.
-fn value(json: &[u8], at: usize, depth: usize) -> Option<usize> {
-    match byte(json, at)? {
-        b'"' => string(json, at + 1),
-        b'{' => object(json, at + 1, depth.checked_sub(1)?),
-        b'[' => array(json, at + 1, depth.checked_sub(1)?),
-        b'n' => word(json, at, b"null"),
-        b't' => word(json, at, b"true"),
-        b'f' => word(json, at, b"false"),
-        b'-' => number(json, at + 1),
-        b'0'..=b'9' => number(json, at),
-        _ => None,
-    }
-}
-
-fn object(json: &[u8], at: usize, depth: usize) -> Option<usize> {
-    let mut at = blanks(json, at);
-    if byte(json, at)? == b'}' {
-        return Some(at + 1);
-    }
+/// Past one value, and whatever is nested in it: a loop, and a bit for each level that is open.
+fn value(mut rest: &[u8]) -> Option<&[u8]> {
+    let mut levels = Levels::default();
     loop {
-        at = colon(json, string(json, expect(json, at, b'"')?)?)?;
-        at = blanks(json, value(json, blanks(json, at), depth)?);
-        match byte(json, at)? {
-            b',' => at = blanks(json, at + 1),
-            b'}' => return Some(at + 1),
-            _ => return None,
+        if levels.in_object() {
+            rest = past(string(past(rest, b'"')?)?, b':')?;
+        }
+        let (first, behind) = solid(rest)?;
+        rest = match first {
+            b'"' => string(behind)?,
+            b'{' | b'[' => {
+                levels.open(first == b'{')?;
+                if solid(behind)?.0 != levels.bracket() {
+                    rest = behind;
+                    continue;
+                }
+                behind
+            }
+            _ => scalar(first, behind)?,
+        };
+        // A value may be the last of many levels.
+        loop {
+            if levels.depth == 0 {
+                return Some(rest);
+            }
+            let (next, behind) = solid(rest)?;
+            rest = behind;
+            if next == b',' {
+                break;
+            }
+            if next != levels.bracket() {
+                return None;
+            }
+            levels.close();
         }
     }
 }
 
-fn array(json: &[u8], at: usize, depth: usize) -> Option<usize> {
-    let mut at = blanks(json, at);
-    if byte(json, at)? == b']' {
-        return Some(at + 1);
+/// The objects and lists that are open: a bit says which, the innermost in the lowest.
+#[derive(Default)]
+struct Levels {
+    objects: u64,
+    depth: u32,
+}
+
+impl Levels {
+    fn open(&mut self, object: bool) -> Option<()> {
+        self.objects = self.objects << 1 | u64::from(object);
+        self.depth += 1;
+        (self.depth <= MAX_DEPTH).then_some(())
     }
+
+    fn close(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+    }
+
+    fn in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    /// What closes the innermost.
+    fn bracket(&self) -> u8 {
+        if self.in_object() { b'}' } else { b']' }
+    }
+}
+
+/// The next byte that is no blank, and what is behind it.
+fn solid(mut rest: &[u8]) -> Option<(u8, &[u8])> {
     loop {
-        at = blanks(json, value(json, at, depth)?);
-        match byte(json, at)? {
-            b',' => at = blanks(json, at + 1),
-            b']' => return Some(at + 1),
-            _ => return None,
+        let (first, behind) = rest.split_first()?;
+        // Blanks are less than what is not; most texts have none.
+        if *first > b' ' {
+            return Some((*first, behind));
         }
+        if !is_blank(*first) {
+            return None;
+        }
+        rest = behind;
     }
 }
 
-fn byte(json: &[u8], at: usize) -> Option<u8> {
-    json.get(at).copied()
+/// Past the byte that must come next but for blanks.
+fn past(rest: &[u8], wanted: u8) -> Option<&[u8]> {
+    let (found, behind) = solid(rest)?;
+    (found == wanted).then_some(behind)
 }
 
-fn expect(json: &[u8], at: usize, wanted: u8) -> Option<usize> {
-    (byte(json, at)? == wanted).then_some(at + 1)
-}
-
-fn colon(json: &[u8], at: usize) -> Option<usize> {
-    expect(json, blanks(json, at), b':')
-}
-
-fn blanks(json: &[u8], mut at: usize) -> usize {
-    while matches!(byte(json, at), Some(b' ' | b'\n' | b'\t' | b'\r')) {
-        at += 1;
+fn blanks(mut rest: &[u8]) -> &[u8] {
+    while let Some((first, behind)) = rest.split_first()
+        && is_blank(*first)
+    {
+        rest = behind;
     }
-    at
+    rest
 }
 
-fn word(json: &[u8], at: usize, word: &[u8]) -> Option<usize> {
-    json.get(at..)?.starts_with(word).then_some(at + word.len())
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+}
+
+/// Past a value that is neither a string nor nested, whose first byte is taken already.
+fn scalar(first: u8, rest: &[u8]) -> Option<&[u8]> {
+    match first {
+        b'n' => rest.strip_prefix(b"ull"),
+        b't' => rest.strip_prefix(b"rue"),
+        b'f' => rest.strip_prefix(b"alse"),
+        b'-' => {
+            let (first, rest) = rest.split_first()?;
+            number(*first, rest)
+        }
+        first => number(first, rest),
+    }
 }
 
 /// Past a number, its sign left out.
-fn number(json: &[u8], at: usize) -> Option<usize> {
-    let mut at = match byte(json, at)? {
-        b'0' if matches!(byte(json, at + 1), Some(b'0'..=b'9')) => return None,
-        b'0' => at + 1,
-        _ => digits(json, at)?,
-    };
-    if byte(json, at) == Some(b'.') {
-        at = digits(json, at + 1)?;
+fn number(first: u8, mut rest: &[u8]) -> Option<&[u8]> {
+    match first {
+        b'0' if rest.first().is_some_and(u8::is_ascii_digit) => return None,
+        b'0' => {}
+        b'1'..=b'9' => rest = maybe_digits(rest),
+        _ => return None,
     }
-    if matches!(byte(json, at), Some(b'e' | b'E')) {
-        at += 1 + usize::from(matches!(byte(json, at + 1), Some(b'+' | b'-')));
-        at = digits(json, at)?;
+    if let [b'.', fraction @ ..] = rest {
+        rest = digits(fraction)?;
     }
-    Some(at)
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        rest = digits(if let [b'+' | b'-', behind @ ..] = exponent { behind } else { exponent })?;
+    }
+    Some(rest)
 }
 
-/// Past one digit or more.
-fn digits(json: &[u8], begin: usize) -> Option<usize> {
-    let mut at = begin;
-    while matches!(byte(json, at), Some(b'0'..=b'9')) {
-        at += 1;
+fn digits(rest: &[u8]) -> Option<&[u8]> {
+    rest.first()?.is_ascii_digit().then(|| maybe_digits(rest))
+}
+
+fn maybe_digits(mut rest: &[u8]) -> &[u8] {
+    while let [b'0'..=b'9', behind @ ..] = rest {
+        rest = behind;
     }
-    (at > begin).then_some(at)
+    rest
 }
 
 /// Past the rest of a string, its last quote included.
-fn string(json: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at = plain(json, at);
-        match byte(json, at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at = escape(json, at + 1)?,
+fn string(mut rest: &[u8]) -> Option<&[u8]> {
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        let eight = u64::from_le_bytes(*eight);
+        let found = special(eight);
+        if found == 0 {
+            rest = behind;
+            continue;
+        }
+        let bits = found.trailing_zeros() & !7;
+        rest = rest.get((bits / 8) as usize + 1..)?;
+        match eight >> bits & 0xff {
+            QUOTE => return Some(rest),
+            BACKSLASH => rest = escape(rest)?,
             _ => return None,
         }
+    }
+    last_bytes(rest)
+}
+
+/// The same where less than eight bytes are left.
+#[cold]
+fn last_bytes(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (first, behind) = rest.split_first()?;
+        rest = match first {
+            b'"' => return Some(behind),
+            b'\\' => escape(behind)?,
+            0..b' ' => return None,
+            _ => behind,
+        };
     }
 }
 
 /// Past what follows a backslash. Half a surrogate pair is for whoever decodes the string, as in `serde_json`.
 #[cold]
-fn escape(json: &[u8], at: usize) -> Option<usize> {
-    match byte(json, at)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
-        b'u' => json.get(at + 1..at + 5)?.iter().all(u8::is_ascii_hexdigit).then_some(at + 5),
+fn escape(rest: &[u8]) -> Option<&[u8]> {
+    match rest.split_first()? {
+        (b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind) => Some(behind),
+        (b'u', behind) => {
+            let (digits, behind) = behind.split_first_chunk::<4>()?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(behind)
+        }
         _ => None,
     }
 }
 
-/// To the next quote, backslash or control character, or to the end.
-fn plain(json: &[u8], mut at: usize) -> usize {
-    while let Some(eight) = json.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        match special(u64::from_le_bytes(*eight)) {
-            Some(place) => return at + place,
-            None => at += 8,
+/// To the quote that ends a string without escapes.
+fn plain(mut rest: &[u8]) -> Option<&[u8]> {
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        let found = special(u64::from_le_bytes(*eight));
+        if found != 0 {
+            rest = rest.get((found.trailing_zeros() / 8) as usize..)?;
+            break;
+        }
+        rest = behind;
+    }
+    loop {
+        match rest.split_first()? {
+            (b'"', _) => return Some(rest),
+            (b'\\' | 0..b' ', _) => return None,
+            (_, behind) => rest = behind,
         }
     }
-    while byte(json, at).is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        at += 1;
-    }
-    at
 }
 
-/// Which of eight bytes is the first to end a stretch of plain text.
-fn special(eight: u64) -> Option<usize> {
+/// The highest bit of the first of eight bytes that ends a stretch of plain text, be it a quote, a backslash or a control
+/// character; of later bytes it means nothing. Zero when there is none.
+fn special(eight: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH: u64 = ONES << 7;
     // With its second bit turned over a quote is 0x20, and control characters stay below that; nothing else does. A borrow
@@ -186,16 +261,22 @@ fn special(eight: u64) -> Option<usize> {
     let quote_or_control = (eight ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
     let backslash = (eight ^ (ONES * 0x5c)).wrapping_sub(ONES);
     // A byte of 0x80 or more is part of a longer character.
-    let found = (quote_or_control | backslash) & !eight & HIGH;
-    (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
+    (quote_or_control | backslash) & !eight & HIGH
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
+
     fn is_special(byte: u8) -> bool {
         byte < b' ' || byte == b'"' || byte == b'\\'
+    }
+
+    fn first(eight: [u8; 8]) -> Option<usize> {
+        let found = special(u64::from_le_bytes(eight));
+        (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
     }
 
     #[test]
@@ -204,8 +285,7 @@ mod tests {
             for place in 0..8 {
                 let mut eight = [b'x'; 8];
                 eight[place] = byte;
-                let found = super::special(u64::from_le_bytes(eight));
-                assert_eq!(found, is_special(byte).then_some(place), "{byte} at {place}");
+                assert_eq!(first(eight), is_special(byte).then_some(place), "{byte} at {place}");
             }
         }
     }
@@ -214,8 +294,7 @@ mod tests {
         /// Whatever stands around it.
         #[test]
         fn the_first_of_them_is_found(eight in any::<[u8; 8]>()) {
-            let first = eight.iter().position(|byte| is_special(*byte));
-            prop_assert_eq!(super::special(u64::from_le_bytes(eight)), first);
+            prop_assert_eq!(first(eight), eight.iter().position(|byte| is_special(*byte)));
         }
     }
 }

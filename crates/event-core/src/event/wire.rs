@@ -14,21 +14,55 @@ use crate::{Error, ErrorKind, EventId, Result, Topic};
 
 const OP: &str = "read event";
 
-/// Reads an envelope. `text` is one JSON object.
-pub(super) fn read(text: &Bytes) -> Result<Envelope> {
-    let Ok(utf8) = std::str::from_utf8(text) else {
-        return Err(malformed("the text is not UTF-8"));
-    };
-    let members = members::read(utf8).map_err(|cause| malformed("not one JSON object").with_source(cause))?;
-    let slicer = Slicer { whole: text, base: utf8.as_ptr() as usize };
+/// Text as text.
+pub(super) fn utf8(text: &[u8]) -> Result<&str> {
+    std::str::from_utf8(text).map_err(|cause| malformed("the text is not UTF-8").with_source(cause))
+}
 
-    let mut envelope = Envelope::bare(Topic::new(Arc::default()));
-    let mut has_topic = false;
-    for (key, raw) in members {
-        let member = match &*key {
+/// Reads an envelope. `text` is one JSON object; `shared` has the same bytes, and what is kept is a part of it. A topic that
+/// is the `last` one again is shared with it.
+pub(super) fn read(text: &str, shared: &Bytes, last: Option<&Topic>) -> Result<Envelope> {
+    let slicer = Slicer { whole: shared, base: text.as_ptr() as usize };
+    let reading = members::read(
+        text,
+        || Reading::new(last),
+        |reading, key, raw| {
+            if let Err(problem) = reading.member(&slicer, key, raw) {
+                reading.problem.get_or_insert(problem);
+            }
+        },
+    );
+    let Reading { envelope, has_topic, problem, .. } =
+        reading.map_err(|cause| malformed("not one JSON object").with_source(cause))?;
+    match problem {
+        Some(problem) => Err(problem),
+        None if !has_topic => Err(malformed("it has no \"topic\"")),
+        None => Ok(envelope),
+    }
+}
+
+/// What was read so far.
+struct Reading<'t> {
+    envelope: Envelope,
+    last: Option<&'t Topic>,
+    has_topic: bool,
+    /// The first member that is not what it must be; told only of text that is JSON.
+    problem: Option<Error>,
+}
+
+impl<'t> Reading<'t> {
+    fn new(last: Option<&'t Topic>) -> Self {
+        Self { envelope: Envelope::bare(Topic::new(Arc::default())), last, has_topic: false, problem: None }
+    }
+
+    fn member(&mut self, slicer: &Slicer<'_>, key: &str, raw: &str) -> Result<()> {
+        let envelope = &mut self.envelope;
+        let member = match key {
             "topic" => {
-                envelope.topic = Topic::from(&*string(raw, "topic")?);
-                has_topic = true;
+                let text = string(raw, "topic")?;
+                let again = self.last.filter(|last| last.as_str() == text);
+                envelope.topic = again.map_or_else(|| Topic::from(&*text), Topic::clone);
+                self.has_topic = true;
                 Member::Topic
             }
             "id" => {
@@ -57,7 +91,7 @@ pub(super) fn read(text: &Bytes) -> Result<Envelope> {
                 Member::Sent
             }
             _ => {
-                envelope.extra.push((Arc::from(&*key), RawJson::trusted(slicer.slice(raw))));
+                envelope.extra.push((Arc::from(key), RawJson::trusted(slicer.slice(raw))));
                 Member::Extra(envelope.extra.len() - 1)
             }
         };
@@ -65,11 +99,8 @@ pub(super) fn read(text: &Bytes) -> Result<Envelope> {
         if !envelope.order.contains(&member) {
             envelope.order.push(member);
         }
+        Ok(())
     }
-    if !has_topic {
-        return Err(malformed("it has no \"topic\""));
-    }
-    Ok(envelope)
 }
 
 /// Writes an envelope, members in their order, without blanks between them.

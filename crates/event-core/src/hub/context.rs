@@ -10,7 +10,7 @@ use super::run::Turn;
 use super::shared::Shared;
 use crate::dispatch::Entry;
 use crate::dispatch::gate::Ticket;
-use crate::dispatch::lane::{AwaitedStart, Lane};
+use crate::dispatch::lane::AwaitedStart;
 use crate::dispatch::settle::Work;
 use crate::outbox::Receipt;
 use crate::subscription::Subscriber;
@@ -134,8 +134,7 @@ impl std::fmt::Debug for Context {
 /// The handler that the present task is running, for calls that must know.
 #[derive(Clone)]
 pub(super) struct Scope {
-    pub(super) lane: Arc<Lane>,
-    pub(super) id: SubscriptionId,
+    pub(super) entry: Arc<Entry>,
     pub(super) ticket: Option<Arc<Ticket>>,
 }
 
@@ -163,7 +162,7 @@ impl Scope {
 
     /// Notes whether an event that the caller is going to wait for gets its turn in the caller's own lane.
     pub(super) fn await_start(&self, asked: &EventId) -> AwaitedStart {
-        self.lane.await_start(asked.clone())
+        self.entry.lane.await_start(asked.clone())
     }
 
     /// What to say of a request that waited in the asker's own lane until its deadline.
@@ -171,7 +170,8 @@ impl Scope {
         format!(
             "the request waited in the lane of subscription \"{}\", whose {} handler(s) were all busy, the one that \
              asked among them; allow more with .concurrency(n), or ask from a spawned task",
-            self.id, self.lane.concurrency
+            self.entry.id(),
+            self.entry.lane.concurrency
         )
     }
 }

@@ -166,7 +166,11 @@ impl Engine {
                 }
                 Some(command) = self.commands.recv() => self.command_while_draining(command),
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
-                happened = self.link.next() => self.happened(happened),
+                happened = self.link.next() => {
+                    if self.happened(happened) {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 () = shared.outbox.wake.notified() => {}
                 () = handlers => {}
                 () = tokio::time::sleep_until(patience), if taking_in => {}

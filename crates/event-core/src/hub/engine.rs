@@ -110,7 +110,12 @@ impl Engine {
                     self.command(command).await;
                 }
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
-                happened = self.link.next() => self.happened(happened),
+                happened = self.link.next() => {
+                    if self.happened(happened) {
+                        // Handlers work on what is still in the processor's cache, and more does not pile up before them.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 () = shared.outbox.wake.notified() => {}
                 () = sleep_until(expiry) => {}
                 () = sleep_until(due) => {}
@@ -193,7 +198,8 @@ impl Engine {
 
     // ---- the link -------------------------------------------------------------------------------------------
 
-    pub(super) fn happened(&mut self, happened: Happened) {
+    /// Whether a burst was taken, and there may be more.
+    pub(super) fn happened(&mut self, happened: Happened) -> bool {
         match happened {
             Happened::Connected(Ok(link)) => self.linked(link),
             Happened::Connected(Err(error)) => self.failed(error),
@@ -201,12 +207,13 @@ impl Engine {
                 self.arrived(item);
                 // A busy link: take what else is there before the next round.
                 for _ in 0..BURST {
-                    let LinkState::Linked(linked) = &mut self.link else { break };
+                    let LinkState::Linked(linked) = &mut self.link else { return false };
                     match linked.rx.next().now_or_never() {
                         Some(item) => self.arrived(item),
-                        None => break,
+                        None => return false,
                     }
                 }
+                return true;
             }
             Happened::Answered(answer) => self.answered(answer),
             Happened::Roomy => {
@@ -215,6 +222,7 @@ impl Engine {
                 }
             }
         }
+        false
     }
 
     fn linked(&mut self, link: Link) {

@@ -39,7 +39,7 @@ impl Shared {
                 continue;
             };
             count(&entry.counters.delivered);
-            let mut fate = Fate::open(&entry);
+            let mut fate = Fate::open(&*entry);
             if !ticket.turn().await {
                 fate.skipped();
                 continue;

@@ -59,7 +59,7 @@ fn handle<'a>(
     handler: &'a BoxedHandler,
     mut job: Job,
 ) -> impl Future<Output = ()> + 'a {
-    let mut fate = Fate::open(entry);
+    let mut fate = Fate::open(&**entry);
     let key = entry.lane.hold_key(job.key);
     async move {
         let _key = key;
@@ -121,7 +121,7 @@ pub(super) async fn call(
 ) -> Result<Option<RawJson>> {
     let context = Context::new(Arc::clone(shared), Arc::clone(entry), &turn);
     let Turn { event, ticket, .. } = turn;
-    let scope = Scope { lane: Arc::clone(&entry.lane), id: entry.id().clone(), ticket };
+    let scope = Scope { entry: Arc::clone(entry), ticket };
     let event = event.clone();
     let handling = async move { handler(event, context).await };
     match AssertUnwindSafe(scope.around(handling)).catch_unwind().await {

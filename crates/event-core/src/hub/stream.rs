@@ -27,7 +27,7 @@ pub struct EventStream {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
     gating: bool,
-    waiting: Option<(Delivery, Fate)>,
+    waiting: Option<(Delivery, Fate<Arc<Entry>>)>,
     unsubscribed: bool,
 }
 
@@ -92,7 +92,7 @@ impl Stream for EventStream {
             }
             match ready!(self.entry.lane.poll_next(cx)) {
                 Some(Ok(job)) => {
-                    let fate = Fate::open(&self.entry);
+                    let fate = Fate::open(Arc::clone(&self.entry));
                     let delivery = Delivery {
                         shared: Arc::clone(&self.shared),
                         entry: Arc::clone(&self.entry),

@@ -3,6 +3,7 @@
 //! [`TcpDialer`] dials TCP, by way of a proxy where one is set, with TLS where the endpoint asks for it. A test hands
 //! out the end of an in-memory pipe instead.
 
+mod ahead;
 mod head;
 mod proxy;
 mod tls;
@@ -18,6 +19,7 @@ use event_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+pub(crate) use ahead::ReadAhead;
 pub(crate) use head::HeadFirst;
 pub use tls::{Tls, TlsBackend};
 pub(crate) use unlogged::Unlogged;
