@@ -260,7 +260,7 @@ impl<P> TypedDelivery<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`Payload::decode`]; [`TypedDelivery::into_parts`] gives the error itself, with its source.
+    /// Those of [`Payload::decode`].
     pub fn payload(&self) -> Result<&P> {
         self.payload.as_ref().map_err(Error::duplicate)
     }
