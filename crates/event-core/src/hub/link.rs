@@ -178,7 +178,9 @@ impl Kept {
                 biased;
                 verdict = &mut decided => return self.say(&*tx, verdict.ok()).await,
                 error = renewing => {
-                    // The service gives the event to somebody else. Whoever works on it is not stopped.
+                    // The service gives the event to somebody else. Whoever works on it is not stopped, and told
+                    // when it is done.
+                    self.work.lose_lock(decided, &error);
                     return Answer::LockLost { id: self.id, error };
                 }
             }
