@@ -96,7 +96,7 @@ impl Engine {
         loop {
             self.turn();
             let now = Instant::now();
-            let expiry = shared.outbox.expire(now);
+            let expiry = shared.expire(now);
             self.meter.turn(&shared, now);
             let due = self.meter.due();
             tokio::select! {
