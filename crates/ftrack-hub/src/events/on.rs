@@ -183,7 +183,21 @@ impl<P: Payload> On<P> {
         F: Fn(Result<P>, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoReply> + Send + 'static,
     {
-        self.subscribe.handle(move |event: Event| handler(P::decode(&event), event)).await
+        self.handle_any_ctx(move |payload, event, _context| handler(payload, event)).await
+    }
+
+    /// Like [`On::handle_any`], with the [`Context`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscribe::handle`].
+    pub async fn handle_any_ctx<F, Fut>(self, handler: F) -> Result<Subscription>
+    where
+        F: Fn(Result<P>, Event, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoReply> + Send + 'static,
+    {
+        let typed = move |event: Event, context: Context| handler(P::decode(&event), event, context);
+        self.subscribe.handle_ctx(typed).await
     }
 
     /// Yields the events as a stream; dropping it unsubscribes.
