@@ -4,6 +4,10 @@
 //! [`Inbound::Interrupted`](crate::transport::Inbound::Interrupted), pauses, connects again, confirms every subscription and then reports
 //! [`Inbound::Gap`](crate::transport::Inbound::Gap) and [`Inbound::Restored`](crate::transport::Inbound::Restored). Between the two nothing is sent. A refusal that no retry can help (a bad key) ends the link with
 //! that error.
+//!
+//! A subscription that the new connection refuses for the moment is asked for again on it, up to 8 times in all, with
+//! growing pauses and an [`Inbound::Problem`](crate::transport::Inbound::Problem) each time. One that is refused for
+//! good, or to the last, is [lost](crate::transport::SubscriptionChange::Lost), and the link goes on without it.
 
 mod backoff;
 mod healer;
@@ -108,16 +112,24 @@ struct Book {
     next: u64,
 }
 
+/// A subscription that the connection was asked for.
+struct Asked {
+    id: SubscriptionId,
+    sequence: u64,
+}
+
 struct Booked {
     spec: SubscriptionSpec,
     sequence: u64,
     waiter: Option<oneshot::Sender<Result<()>>>,
+    /// How often the present connection has refused it.
+    refusals: u32,
 }
 
 impl Book {
     fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>) {
         let id = spec.id.clone();
-        let booked = Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter) });
+        let booked = Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter), refusals: 0 });
         self.next += 1;
         self.specs.insert(id.clone(), booked);
         self.pending.push_back(id);
@@ -125,9 +137,19 @@ impl Book {
 
     /// Everything is to be asked for again.
     fn restart(&mut self) {
-        let mut ids: Vec<_> = self.specs.iter().map(|(id, booked)| (booked.sequence, id.clone())).collect();
+        let again = |(id, booked): (&SubscriptionId, &mut Box<Booked>)| {
+            booked.refusals = 0;
+            (booked.sequence, id.clone())
+        };
+        let mut ids: Vec<_> = self.specs.iter_mut().map(again).collect();
         ids.sort_unstable();
         self.pending = ids.into_iter().map(|(_, id)| id).collect();
+    }
+
+    /// This very subscription, and not a later one of its id.
+    fn find(&mut self, asked: &Asked) -> Option<&mut Booked> {
+        let booked = self.specs.get_mut(&asked.id)?;
+        (booked.sequence == asked.sequence).then_some(&mut **booked)
     }
 }
 
@@ -187,6 +209,8 @@ impl LinkSender for SupervisedSender {
 
     async fn unsubscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         self.0.book.lock().specs.remove(&spec.id);
+        // It may be what the rest waits for.
+        self.0.changed.notify_one();
         match self.current() {
             Some(link) => link.unsubscribe(spec).await,
             None => Ok(()),
