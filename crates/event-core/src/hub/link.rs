@@ -113,11 +113,12 @@ impl Linked {
         spec: SubscriptionSpec,
         entry: Option<Arc<Entry>>,
         starting: bool,
+        again: bool,
     ) {
         self.starting += usize::from(starting);
         let tx = Arc::clone(&self.tx);
         self.asks.push(Box::pin(async move {
-            let outcome = tx.subscribe(&spec).await;
+            let outcome = if again { tx.subscribe_again(&spec).await } else { tx.subscribe(&spec).await };
             Answer::Subscribed { entry, starting, outcome }
         }));
     }

@@ -297,7 +297,8 @@ impl<T: Transport + ?Sized> Healer<T> {
             Err(error) => error,
         };
         booked.refusals += 1;
-        if booked.waiter.is_none() && error.is_transient() && booked.refusals < ATTEMPTS {
+        let somebody_waits = booked.waiter.is_some() && !booked.patient;
+        if !somebody_waits && error.is_transient() && booked.refusals < ATTEMPTS {
             let pause = match error.retry() {
                 Retry::Now => Duration::ZERO,
                 Retry::After(pause) => pause.min(self.policy.max),
@@ -309,7 +310,6 @@ impl<T: Transport + ?Sized> Healer<T> {
         }
         let waiter = booked.waiter.take();
         book.specs.remove(&asked.id);
-        // Whoever subscribes for the first time sees to that.
         if let Some(waiter) = waiter {
             let _ = waiter.send(Err(error));
             return None;
@@ -344,7 +344,7 @@ impl Up {
 
 fn for_the_moment(id: &SubscriptionId, error: Error, attempt: u32, pause: Duration) -> Error {
     let message = format!(
-        "subscription \"{id}\" is refused on the new connection, attempt {attempt} of {ATTEMPTS}; it is asked for again \
+        "subscription \"{id}\" is refused for the moment, attempt {attempt} of {ATTEMPTS}; it is asked for again \
          in {:.1} s",
         pause.as_secs_f64()
     );

@@ -7,7 +7,8 @@
 //!
 //! A subscription that the new connection refuses for the moment is asked for again on it, up to 8 times in all, with
 //! growing pauses and an [`Inbound::Problem`](crate::transport::Inbound::Problem) each time. One that is refused for
-//! good, or to the last, is [lost](crate::transport::SubscriptionChange::Lost), and the link goes on without it.
+//! good, or to the last, is [lost](crate::transport::SubscriptionChange::Lost), and the link goes on without it. Whoever
+//! waits for a subscription hears of the first refusal.
 
 mod backoff;
 mod healer;
@@ -122,14 +123,17 @@ struct Booked {
     spec: SubscriptionSpec,
     sequence: u64,
     waiter: Option<oneshot::Sender<Result<()>>>,
+    /// Whether the waiter has time, because nobody waits for it.
+    patient: bool,
     /// How often the present connection has refused it.
     refusals: u32,
 }
 
 impl Book {
-    fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>) {
+    fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>, patient: bool) {
         let id = spec.id.clone();
-        let booked = Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter), refusals: 0 });
+        let booked =
+            Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter), patient, refusals: 0 });
         self.next += 1;
         self.specs.insert(id.clone(), booked);
         self.pending.push_back(id);
@@ -158,6 +162,21 @@ struct SupervisedSender(Arc<Shared>);
 impl SupervisedSender {
     fn current(&self) -> Option<Arc<dyn LinkSender>> {
         self.0.current.lock().clone()
+    }
+
+    async fn book(&self, spec: &SubscriptionSpec, patient: bool) -> Result<()> {
+        let (waiter, confirmed) = oneshot::channel();
+        self.0.book.lock().add(spec.clone(), waiter, patient);
+        self.0.changed.notify_one();
+        tokio::select! {
+            biased;
+            outcome = confirmed => outcome.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Disconnected, "subscribe", "it was given up before the server confirmed"))
+            }),
+            () = self.0.closed.cancelled() => {
+                Err(Error::new(ErrorKind::Disconnected, "subscribe", "the link was closed before it could"))
+            }
+        }
     }
 }
 
@@ -193,18 +212,11 @@ impl LinkSender for SupervisedSender {
     }
 
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
-        let (waiter, confirmed) = oneshot::channel();
-        self.0.book.lock().add(spec.clone(), waiter);
-        self.0.changed.notify_one();
-        tokio::select! {
-            biased;
-            outcome = confirmed => outcome.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Disconnected, "subscribe", "it was given up before the server confirmed"))
-            }),
-            () = self.0.closed.cancelled() => {
-                Err(Error::new(ErrorKind::Disconnected, "subscribe", "the link was closed before it could"))
-            }
-        }
+        self.book(spec, false).await
+    }
+
+    async fn subscribe_again(&self, spec: &SubscriptionSpec) -> Result<()> {
+        self.book(spec, true).await
     }
 
     async fn unsubscribe(&self, spec: &SubscriptionSpec) -> Result<()> {

@@ -139,6 +139,57 @@ async fn a_connection_that_breaks_meanwhile_is_asked_from_the_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscription_that_was_made_without_a_connection_is_asked_for_again_with_the_first_one() {
+    let bus = MemoryHub::new();
+    let hub = EventHub::builder(bus.transport()).build().unwrap();
+    let mut stream = hub.subscribe("topic=t").id("s").stream().await.unwrap();
+    let mut lifecycle = hub.lifecycle();
+    bus.refuse_subscription("s", Some(ErrorKind::Timeout));
+    let connecting = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.connect().await }
+    });
+    problem(&mut lifecycle).await;
+    problem(&mut lifecycle).await;
+    assert!(!connecting.is_finished() && !hub.state().is_connected());
+    bus.refuse_subscription("s", None);
+    connecting.await.unwrap().unwrap();
+    hub.publish(event("t")).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(bus.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_refused_when_connecting_by_hand_is_asked_for_again_and_lost_at_last() {
+    let (bus, hub) = one_hub().await;
+    let mut stream = hub.subscribe("topic=t").id("s").stream().await.unwrap();
+    let mut lifecycle = hub.lifecycle();
+    bus.refuse_subscription("s", Some(ErrorKind::Timeout));
+    hub.reconnect().await.unwrap();
+    let (id, error, problems) = lost(&mut lifecycle).await;
+    assert_eq!((id.as_str(), error.kind(), problems), ("s", ErrorKind::Timeout, 7));
+    assert_eq!(stream.next().await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(hub.state().is_connected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_first_connection_hears_of_a_refusal_at_once() {
+    let bus = MemoryHub::new();
+    bus.refuse_subscription("s", Some(ErrorKind::Timeout));
+    bus.refuse_connections(Some((ErrorKind::Unreachable, "down")));
+    let hub = EventHub::builder(bus.transport()).connect_lazy().unwrap();
+    let subscribing = tokio::spawn(hub.subscribe("topic=t").id("s").stream());
+    hub.wait_for_state(
+        |state| matches!(state, ConnectionState::Reconnecting { attempt, .. } if *attempt > 1),
+    )
+    .await;
+    bus.refuse_connections(None);
+    assert_eq!(subscribing.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    hub.wait_for_state(ConnectionState::is_connected).await;
+    assert_eq!(hub.stats().subscriptions, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_first_subscription_that_is_refused_is_the_callers_to_repeat() {
     let (bus, hub) = one_hub().await;
     bus.refuse_subscription("s", Some(ErrorKind::Timeout));
