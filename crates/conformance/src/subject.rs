@@ -155,13 +155,25 @@ impl Dialect for Verbs {}
 pub struct Layered {
     inner: Bench,
     transport: Arc<dyn Transport>,
+    dialect: Arc<dyn Dialect>,
 }
 
 impl Layered {
     /// `inner` with its transport inside a layer.
     pub fn wrap<T: Transport>(inner: Bench, layer: impl FnOnce(Arc<dyn Transport>) -> T) -> Bench {
         let transport = Arc::new(layer(inner.transport()));
-        Arc::new(Self { inner, transport })
+        let dialect = inner.dialect();
+        Arc::new(Self { inner, transport, dialect })
+    }
+
+    /// `inner` with its transport inside a layer that speaks its dialect: subscriptions are made by the verb, whatever
+    /// the service.
+    pub fn wrap_speaking<T: Transport>(
+        inner: Bench,
+        layer: impl FnOnce(Arc<dyn Transport>, Arc<dyn Dialect>) -> T,
+    ) -> Bench {
+        let transport = Arc::new(layer(inner.transport(), inner.dialect()));
+        Arc::new(Self { inner, transport, dialect: Arc::new(Verbs) })
     }
 }
 
@@ -180,7 +192,7 @@ impl Subject for Layered {
     }
 
     fn dialect(&self) -> Arc<dyn Dialect> {
-        self.inner.dialect()
+        Arc::clone(&self.dialect)
     }
 
     async fn cut(&self) -> Verdict {

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::DecodeError;
+
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -147,13 +149,16 @@ impl Error {
         !matches!(self.0.retry, Retry::Never)
     }
 
-    /// A copy for a second reader; the cause is carried as text, and a
-    /// [`CertificateFault`](crate::network::CertificateFault) as it is.
+    /// A copy for a second reader; the cause is carried as text, but a [`DecodeError`] and a
+    /// [`CertificateFault`](crate::network::CertificateFault) as they are.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        let source = match crate::network::CertificateFault::of(self) {
-            Some(fault) => Some(fault.into()),
-            None => self.0.source.as_ref().map(|s| s.to_string().into()),
+        let cause = self.0.source.as_deref();
+        let decode = cause.and_then(|cause| cause.downcast_ref::<DecodeError>());
+        let source = match (crate::network::CertificateFault::of(self), decode) {
+            (Some(fault), _) => Some(fault.into()),
+            (None, Some(decode)) => Some(decode.clone().into()),
+            (None, None) => cause.map(|cause| cause.to_string().into()),
         };
         Self(Box::new(Inner {
             kind: self.0.kind,
@@ -223,6 +228,16 @@ mod tests {
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("connection refused"));
         assert!(error.is_transient());
         assert_eq!(error.duplicate().kind(), ErrorKind::Unreachable);
+    }
+
+    #[test]
+    fn a_copy_still_says_where_data_has_another_shape() {
+        let cause = DecodeError::new("", Some(&serde_json::json!([])), "an object");
+        let error =
+            Error::new(ErrorKind::Decode, "decode event", cause.to_string()).with_source(cause.clone());
+        let copy = error.duplicate();
+        assert_eq!(copy.message(), "the data is a list, expected an object");
+        assert_eq!(copy.source().and_then(|source| source.downcast_ref()), Some(&cause));
     }
 
     #[test]

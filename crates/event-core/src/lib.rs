@@ -30,6 +30,7 @@
 //! ```
 
 mod correlator;
+mod decode;
 pub mod dialect;
 pub mod dispatch;
 mod error;
@@ -46,6 +47,7 @@ mod subscription;
 pub mod supervisor;
 pub mod transport;
 
+pub use decode::DecodeError;
 pub use dialect::Dialect;
 pub use dispatch::Overflow;
 pub use error::{Error, ErrorKind, Result, Retry};

@@ -44,6 +44,7 @@ struct State {
     next: u64,
     refusing: Option<Refusal>,
     refusing_events: Option<ErrorKind>,
+    refusing_subscriptions: HashMap<SubscriptionId, ErrorKind>,
     holding: bool,
     held: Vec<(u64, Confirmer)>,
     published: u64,
@@ -138,6 +139,15 @@ impl MemoryHub {
     /// Refuses published events with this kind of error, or accepts them again.
     pub fn refuse_events(&self, kind: Option<ErrorKind>) {
         self.bus.state.lock().refusing_events = kind;
+    }
+
+    /// Refuses to make the subscription with this id, with this kind of error, or makes it again.
+    pub fn refuse_subscription(&self, id: impl Into<SubscriptionId>, kind: Option<ErrorKind>) {
+        let refusing = &mut self.bus.state.lock().refusing_subscriptions;
+        match kind {
+            Some(kind) => refusing.insert(id.into(), kind),
+            None => refusing.remove(&id.into()),
+        };
     }
 
     /// Holds acknowledgements back, or releases those held, in order.
@@ -331,6 +341,10 @@ impl LinkSender for MemorySender {
             return Err(Error::new(ErrorKind::Unsupported, "subscribe", message));
         }
         spec.refuse_name("memory")?;
+        let refused = self.bus.state.lock().refusing_subscriptions.get(&spec.id).copied();
+        if let Some(kind) = refused {
+            return Err(Error::new(kind, "subscribe", "the bus refuses this subscription"));
+        }
         self.with_link("subscribe", |link| {
             link.filtered = true;
             link.specs.insert(spec.id.clone(), spec.clone());

@@ -92,17 +92,22 @@ impl LinkSender for SpeakingSender {
 
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         match self.dialect.subscribe(spec) {
-            _ if self.own_verbs => self.inner.subscribe(spec).await,
-            Some(event) => self.ask(event, "subscribe").await,
-            None => self.inner.subscribe(spec).await,
+            Some(event) if !self.own_verbs => self.ask(event, "subscribe").await,
+            _ => self.inner.subscribe(spec).await,
+        }
+    }
+
+    async fn subscribe_again(&self, spec: &SubscriptionSpec) -> Result<()> {
+        match self.dialect.subscribe(spec) {
+            Some(event) if !self.own_verbs => self.ask(event, "subscribe").await,
+            _ => self.inner.subscribe_again(spec).await,
         }
     }
 
     async fn unsubscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         match self.dialect.unsubscribe(spec) {
-            _ if self.own_verbs => self.inner.unsubscribe(spec).await,
-            Some(event) => self.ask(event, "unsubscribe").await,
-            None => self.inner.unsubscribe(spec).await,
+            Some(event) if !self.own_verbs => self.ask(event, "unsubscribe").await,
+            _ => self.inner.unsubscribe(spec).await,
         }
     }
 

@@ -338,6 +338,16 @@ pub trait LinkSender: Send + Sync {
     /// Dropping the future may leave the subscription in place.
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()>;
 
+    /// The same for a subscription that nobody waits for, because it was made before the connection: a link that
+    /// repairs itself goes on asking while the service refuses it for the moment. Others ask once.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`LinkSender::subscribe`].
+    async fn subscribe_again(&self, spec: &SubscriptionSpec) -> Result<()> {
+        self.subscribe(spec).await
+    }
+
     /// Unsubscribes; `Ok` means that the service confirmed.
     ///
     /// # Cancel safety

@@ -1,5 +1,4 @@
 //! The client: subscriptions, tokens, single events.
-#![expect(clippy::disallowed_methods, reason = "a shell: names the system's clock as the default")]
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +12,7 @@ use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
 use transport_longpoll::address::QueueAddress;
 use transport_longpoll::auth::{QueueAuth, SharedAuth};
-use transport_longpoll::exchange::{ReqwestExchange, Tls};
+use transport_longpoll::exchange::Tls;
 use transport_longpoll::message::Message;
 use transport_longpoll::request::{LockAction, ReceiveMode};
 use transport_longpoll::{HttpExchange, Lock, QueueClient};
@@ -22,8 +21,9 @@ use crate::environment::Environment;
 use crate::event::{EventType, GlobalEventType, HubEvent};
 use crate::listener::{ListenerBuilder, Listeners};
 use crate::names::{GlobalSubscriptionKey, IModelId};
+use crate::reach::Reach;
 use crate::service::Service;
-use crate::token::{Access, AccessTokenProvider, SasSource, SasToken};
+use crate::token::{AccessTokenProvider, SasSource, SasToken};
 use crate::wsg::Scope;
 
 /// A client of iModelHub's events. A clone is the same client.
@@ -54,15 +54,9 @@ struct Queues {
 /// Describes a client.
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder {
-    environment: Environment,
-    provider: Arc<dyn AccessTokenProvider>,
-    exchange: Option<Arc<dyn HttpExchange>>,
-    tls: Tls,
-    proxy: Option<Result<ProxySetting>>,
-    request_timeout: Duration,
+    reach: Reach,
     long_poll: Duration,
     backoff: ReconnectPolicy,
-    wall_clock: fn() -> SystemTime,
     #[cfg(feature = "journal")]
     journal: Option<event_journal::Journal>,
 }
@@ -101,15 +95,9 @@ impl IModelHubClient {
     /// Starts describing a client.
     pub fn builder(environment: Environment, provider: impl AccessTokenProvider) -> ClientBuilder {
         ClientBuilder {
-            environment,
-            provider: Arc::new(provider),
-            exchange: None,
-            tls: Tls::default(),
-            proxy: None,
-            request_timeout: Duration::from_secs(25),
+            reach: Reach::new(environment, provider),
             long_poll: Duration::from_secs(60),
             backoff: ReconnectPolicy::default(),
-            wall_clock: SystemTime::now,
             #[cfg(feature = "journal")]
             journal: None,
         }
@@ -345,7 +333,7 @@ impl IModelHubClient {
 impl ClientBuilder {
     /// How long a REST call may take. Default 25 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+        self.reach.request_timeout = timeout;
         self
     }
 
@@ -365,13 +353,13 @@ impl ClientBuilder {
 
     /// The clock by which tokens expire, for tests whose time is paused. Default the system's.
     pub fn wall_clock(mut self, clock: fn() -> SystemTime) -> Self {
-        self.wall_clock = clock;
+        self.reach.wall_clock = clock;
         self
     }
 
     /// How TLS is spoken. Default: rustls with the platform's certificates, where it is compiled in.
     pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = tls;
+        self.reach.tls = tls;
         self
     }
 
@@ -383,7 +371,7 @@ impl ClientBuilder {
         P: TryInto<Proxy>,
         Error: From<P::Error>,
     {
-        self.proxy = Some(proxy.try_into().map(ProxySetting::through).map_err(Error::from));
+        self.reach.through(proxy);
         self
     }
 
@@ -395,13 +383,13 @@ impl ClientBuilder {
     /// Which proxy leads to the service and to its queues. Default [`ProxySetting::environment`]: `HTTPS_PROXY`,
     /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as they are when the client is built.
     pub fn proxy_setting(mut self, setting: ProxySetting) -> Self {
-        self.proxy = Some(Ok(setting));
+        self.reach.proxy = Some(Ok(setting));
         self
     }
 
     /// What speaks HTTP, instead of reqwest; TLS and proxies are its own affair then.
     pub fn exchange(mut self, exchange: impl HttpExchange) -> Self {
-        self.exchange = Some(Arc::new(exchange));
+        self.reach.exchange = Some(Arc::new(exchange));
         self
     }
 
@@ -432,25 +420,13 @@ impl ClientBuilder {
     /// [`ErrorKind::InvalidUrl`] (also of a proxy), [`ErrorKind::InvalidInput`] for a poll out of range, [`ErrorKind::Tls`] when
     /// TLS cannot be set up.
     pub fn build(self) -> Result<IModelHubClient> {
-        let base = self.environment.base()?;
-        let exchange = if let Some(exchange) = self.exchange {
-            exchange
-        } else {
-            let proxy = self.proxy.transpose()?.unwrap_or_default();
-            Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
-        };
+        let base = self.reach.environment.base()?;
+        let service = Arc::new(self.reach.service(base)?);
         #[cfg(feature = "journal")]
         let layer = self.journal.map(crate::listener::journaling);
         #[cfg(not(feature = "journal"))]
         let layer = None;
-        let listeners = Listeners::new(Arc::clone(&exchange), self.long_poll, self.backoff, layer)?;
-        let service = Arc::new(Service::new(
-            base,
-            exchange,
-            Access(self.provider),
-            self.request_timeout,
-            self.wall_clock,
-        ));
+        let listeners = Listeners::new(service.exchange(), self.long_poll, self.backoff, layer)?;
         Ok(IModelHubClient(Arc::new(Inner { service, queues: Mutex::default(), listeners })))
     }
 }
@@ -547,6 +523,6 @@ impl fmt::Debug for IModelHubClient {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder").field("environment", &self.environment).finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("environment", &self.reach.environment).finish_non_exhaustive()
     }
 }

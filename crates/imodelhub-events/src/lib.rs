@@ -43,6 +43,7 @@ mod environment;
 mod event;
 mod listener;
 mod names;
+mod reach;
 mod service;
 mod service_error;
 mod token;
@@ -53,8 +54,8 @@ mod wsg;
 pub use client::{ClientBuilder, EventSubscription, IModelHubClient, LockedEvent};
 pub use environment::Environment;
 pub use event::{
-    ChangeSetPushed, Checkpoint, CodeState, CodesUpdated, ContextType, DecodeError, EventType, GlobalChange,
-    GlobalEvent, GlobalEventType, HubEvent, IModelEvent, LockLevel, LockType, LocksUpdated, VersionCreated,
+    ChangeSetPushed, Checkpoint, CodeState, CodesUpdated, ContextType, EventType, GlobalChange, GlobalEvent,
+    GlobalEventType, HubEvent, IModelEvent, LockLevel, LockType, LocksUpdated, VersionCreated,
 };
 pub use listener::{Listened, Listener, ListenerBuilder, ListenerState, ListenerStream, SubscriptionGap};
 pub use names::{GlobalSubscriptionKey, IModelId};
@@ -63,7 +64,7 @@ pub use token::{AccessToken, AccessTokenProvider, SasToken};
 
 pub use event_core::hub::DrainReport;
 pub use event_core::network::{self, Proxy, ProxySetting};
-pub use event_core::{Error, ErrorKind, IntoReply, Result, Retry, Secret};
+pub use event_core::{DecodeError, Error, ErrorKind, IntoReply, Result, Retry, Secret};
 #[cfg(feature = "journal")]
 pub use event_journal as journal;
 pub use transport_longpoll::HttpExchange;

@@ -10,6 +10,7 @@ mod fmt;
 mod hygiene;
 pub(crate) mod instructions;
 pub(crate) mod interop;
+mod licences;
 mod msrv;
 mod package;
 mod prepare;
@@ -61,6 +62,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "instructions",
         about: "machine instructions of the hot paths, within 3 % of what is recorded (needs valgrind)",
         run: instructions::run,
+    },
+    Step {
+        name: "licences",
+        about: "the licences of all dependencies, by a list of those that will do",
+        run: licences::run,
     },
     Step {
         name: "advisories",

@@ -57,10 +57,14 @@ pub const TRANSPORTS: &[Entry] = &[
 
 /// A subject's transport inside [`Supervised`], with short pauses.
 pub fn supervised(inner: Bench) -> Bench {
+    Layered::wrap(inner, |transport| Supervised::new(transport, short_pauses()))
+}
+
+fn short_pauses() -> ReconnectPolicy {
     let mut policy = ReconnectPolicy::default();
     policy.first = Duration::from_millis(5);
     policy.max = Duration::from_millis(20);
-    Layered::wrap(inner, |transport| Supervised::new(transport, policy))
+    policy
 }
 
 async fn supervised_queues() -> Verdict<Bench> {

@@ -153,7 +153,7 @@ impl Engine {
             if !taking_in && self.is_done() {
                 break;
             }
-            let expiry = shared.outbox.expire(Instant::now());
+            let expiry = shared.expire(Instant::now());
             let handlers = async {
                 if taking_in || shared.tasks.is_empty() { pending().await } else { shared.tasks.wait().await }
             };

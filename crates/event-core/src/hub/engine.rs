@@ -96,7 +96,7 @@ impl Engine {
         loop {
             self.turn();
             let now = Instant::now();
-            let expiry = shared.outbox.expire(now);
+            let expiry = shared.expire(now);
             self.meter.turn(&shared, now);
             let due = self.meter.due();
             tokio::select! {
@@ -230,10 +230,11 @@ impl Engine {
         let mut linked = Linked::new(link);
         // The hub's own inbox first: replies to whatever the others cause must find it.
         if let Some(inbox) = &self.shared.inbox {
-            linked.ask_subscribe(inbox.clone(), None, true);
+            linked.ask_subscribe(inbox.clone(), None, true, false);
         }
         for entry in self.shared.registry.lock().all() {
-            linked.ask_subscribe(entry.spec.clone(), Some(entry), true);
+            let waited = self.subscribing.contains_key(entry.id());
+            linked.ask_subscribe(entry.spec.clone(), Some(entry), true, !waited);
         }
         self.link = LinkState::Linked(linked);
         self.announce_if_up();

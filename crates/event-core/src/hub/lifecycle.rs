@@ -114,7 +114,7 @@ pub enum Lifecycle {
     },
     /// Events may have been missed.
     Gap(Gap),
-    /// The service dropped a subscription, or refused it on a new connection.
+    /// The service dropped a subscription, or refused it on a new connection: for good, or again and again.
     SubscriptionLost {
         /// Which one.
         id: SubscriptionId,

@@ -113,11 +113,12 @@ impl Linked {
         spec: SubscriptionSpec,
         entry: Option<Arc<Entry>>,
         starting: bool,
+        again: bool,
     ) {
         self.starting += usize::from(starting);
         let tx = Arc::clone(&self.tx);
         self.asks.push(Box::pin(async move {
-            let outcome = tx.subscribe(&spec).await;
+            let outcome = if again { tx.subscribe_again(&spec).await } else { tx.subscribe(&spec).await };
             Answer::Subscribed { entry, starting, outcome }
         }));
     }
@@ -178,7 +179,9 @@ impl Kept {
                 biased;
                 verdict = &mut decided => return self.say(&*tx, verdict.ok()).await,
                 error = renewing => {
-                    // The service gives the event to somebody else. Whoever works on it is not stopped.
+                    // The service gives the event to somebody else. Whoever works on it is not stopped, and told
+                    // when it is done.
+                    self.work.lose_lock(decided, &error);
                     return Answer::LockLost { id: self.id, error };
                 }
             }

@@ -44,20 +44,20 @@ impl Shared {
         }
         let topic = event.topic().clone();
         let deadline = Instant::now() + timeout;
-        let (done, outcome) = oneshot::channel();
+        let (done, mut outcome) = oneshot::channel();
         self.outbox.push(event, Deadline { at: deadline, chosen }, resend, Done::Caller(done)).await?;
-        match tokio::time::timeout_at(deadline, outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(closed("publish")),
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                "publish",
-                format!(
-                    "the event on \"{topic}\" was not acknowledged within {timeout:?} (the hub is {})",
-                    &*self.state.borrow()
-                ),
-            )),
+        if let Ok(told) = tokio::time::timeout_at(deadline, &mut outcome).await {
+            return told.unwrap_or_else(|_| Err(closed("publish")));
         }
+        // If it was not sent, the outbox knows why.
+        self.expire(Instant::now());
+        outcome.try_recv().unwrap_or_else(|_| {
+            let state = &*self.state.borrow();
+            let message = format!(
+                "the event on \"{topic}\" was not acknowledged within {timeout:?} (the hub is {state})"
+            );
+            Err(Error::new(ErrorKind::Timeout, "publish", message))
+        })
     }
 
     /// Publishes something that must not be sent twice.

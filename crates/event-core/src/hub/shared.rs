@@ -16,7 +16,7 @@ use super::lifecycle::{ConnectionState, Counters, Lifecycle, Stats, count};
 use crate::correlator::{Correlator, Outcome};
 use crate::dialect::Dialect;
 use crate::dispatch::{self, Entry, Matched, Overflow, Registry, Terms};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Resend};
 use crate::subscription::{Subscriber, SubscriptionSpec, Target};
 use crate::transport::{Guarantee, Transport};
 use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
@@ -256,6 +256,22 @@ impl Shared {
         if entry.lane.may_report() {
             self.report(Lifecycle::SlowConsumer { id: entry.id().clone(), dropped: entry.lane.dropped() });
         }
+    }
+
+    /// Fails publishes whose time is up before they were sent; returns when the next one's will be.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        self.outbox.expire(now, |resend, in_flight| {
+            let state = &*self.state.borrow();
+            let kept = || resend == Resend::UntilAcked && self.transport.capabilities().offline;
+            let linked = matches!(state, ConnectionState::Connected | ConnectionState::Draining) || kept();
+            match in_flight {
+                _ if !linked => format!("there is no connection, the hub is {state}"),
+                0 => format!("the transport takes no more events for now, the hub is {state}"),
+                sent => format!(
+                    "{sent} events that were sent before are not acknowledged yet, and no more may be on their way"
+                ),
+            }
+        })
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -142,7 +142,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// What the service answered; the event may then come again.
+    /// [`ErrorKind::LockLost`] when the event's lock is lost, [`ErrorKind::Disconnected`] when the connection ended:
+    /// the event comes again. What the service answered; then it may come again.
     ///
     /// # Cancel safety
     ///
@@ -158,7 +159,7 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// What the service answered; the event comes again when its lock lapses.
+    /// As [`Delivery::ack`]; the event comes again in any case, at the latest when its lock lapses.
     ///
     /// # Cancel safety
     ///
@@ -182,8 +183,7 @@ impl Delivery {
     async fn settled(&self, settled: Option<oneshot::Receiver<Result<()>>>) -> Result<()> {
         let Some(settled) = settled else { return Ok(()) };
         settled.await.unwrap_or_else(|_| {
-            let message =
-                "the connection or the lock was lost before the delivery was settled; it comes again";
+            let message = "the connection ended before the delivery was settled; it comes again";
             Err(Error::new(ErrorKind::Disconnected, "settle", message))
         })
     }

@@ -38,7 +38,7 @@ impl Engine {
             // Asked for with all others when the link stands.
             LinkState::Connecting(_) => {}
             LinkState::Linked(linked) => {
-                linked.ask_subscribe(entry.spec.clone(), Some(Arc::clone(&entry)), false);
+                linked.ask_subscribe(entry.spec.clone(), Some(Arc::clone(&entry)), false, false);
             }
         }
         self.subscribing.insert(entry.id().clone(), (entry, done));

@@ -165,12 +165,15 @@ impl Outbox {
         done: Done,
     ) -> Result<()> {
         let Deadline { at: deadline, chosen } = deadline.into();
-        let permit = match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => match tokio::time::timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(_)) | Err(_) => return Err(self.full()),
-            },
+        let permit = if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            permit
+        } else {
+            // The deadline first: room that comes with it is of no use any more.
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(deadline) => return Err(self.full()),
+                permit = Arc::clone(&self.room).acquire_owned() => permit.map_err(|_| self.full())?,
+            }
         };
         {
             let mut state = self.state.lock();
@@ -250,9 +253,10 @@ impl Outbox {
         entry.done.tell(outcome);
     }
 
-    /// Fails what has waited past its deadline; returns when the next one will have.
-    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
-        let (expired, next) = {
+    /// Fails what has waited past its deadline; returns when the next one will have. `held_up` says what an event with
+    /// this policy waited for while so many others were on their way.
+    pub(crate) fn expire(&self, now: Instant, held_up: impl Fn(Resend, usize) -> String) -> Option<Instant> {
+        let (expired, next, in_flight) = {
             let mut state = self.state.lock();
             if state.queue.is_empty() {
                 state.earliest = None;
@@ -265,14 +269,15 @@ impl Outbox {
                 std::mem::take(&mut state.queue).into_iter().partition(|entry| entry.deadline <= now);
             state.earliest = kept.iter().map(|entry| entry.deadline).min();
             state.queue = kept;
-            (expired, state.earliest)
+            (expired, state.earliest, state.sent.len())
         };
         for entry in expired {
             self.expired.fetch_add(1, Ordering::Relaxed);
             let message = format!(
-                "no connection before the deadline; the event on \"{}\" was {}",
+                "{}; the event on \"{}\" was {} before its deadline",
+                held_up(entry.resend, in_flight),
                 entry.event.topic(),
-                if entry.attempts == 0 { "not sent" } else { "sent but never acknowledged" }
+                if entry.attempts == 0 { "not sent" } else { "sent but not acknowledged" }
             );
             self.settle(entry, Some(Error::new(ErrorKind::Timeout, "publish", message)));
         }

@@ -92,9 +92,18 @@ impl Backoff {
     }
 
     fn share(&mut self, random: f64) -> Duration {
-        let limit = self.policy.first.saturating_mul(1 << self.doublings.min(20)).min(self.policy.max);
+        let limit = self.limit(self.doublings);
         self.doublings = self.doublings.saturating_add(1);
         limit.mul_f64(random.clamp(0.0, 1.0))
+    }
+
+    /// The pause of something else than connecting, which failed so often in a row.
+    pub(super) fn after(&mut self, failures: u32) -> Duration {
+        self.limit(failures.saturating_sub(1)).mul_f64(self.shares.draw())
+    }
+
+    fn limit(&self, doublings: u32) -> Duration {
+        self.policy.first.saturating_mul(1 << doublings.min(20)).min(self.policy.max)
     }
 
     /// A link ended that had held this long and carried so many events.
@@ -135,6 +144,16 @@ mod tests {
         assert_eq!(limits, [500; 4]);
         backoff.held(Duration::from_secs(2), PRODUCTIVE - 1);
         assert_eq!(backoff.share(1.0).as_millis(), 1000);
+    }
+
+    #[test]
+    fn pauses_of_other_things_grow_by_their_own_failures_and_leave_those_of_connecting_alone() {
+        let mut backoff = Backoff::new(ReconnectPolicy::default());
+        for (failures, limit) in [(1, 500), (2, 1000), (4, 4000), (9, 60_000), (u32::MAX, 60_000)] {
+            let longest = (0..100).map(|_| backoff.after(failures).as_millis()).max().unwrap();
+            assert!(longest <= limit && longest > limit / 2, "{failures}: {longest}");
+        }
+        assert_eq!(backoff.share(1.0).as_millis(), 500);
     }
 
     #[test]

@@ -11,12 +11,14 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::backoff::{Backoff, ReconnectPolicy};
-use super::{Shared, down};
+use super::{Asked, Shared, down};
 use crate::transport::{Attempt, Gap, Inbound, Inbounds, Link, LinkSender, SubscriptionChange, Transport};
 use crate::{Error, ErrorKind, Result, Retry, SubscriptionId};
 
 /// Subscriptions that are asked for at the same time.
 const SUBSCRIBING: usize = 32;
+/// How often a connection is asked for a subscription that it refuses for the moment.
+const ATTEMPTS: u32 = 8;
 /// Items taken in a row before the other things a link must do get their turn.
 const BURST: u32 = 64;
 
@@ -93,7 +95,9 @@ enum Phase {
 struct Up {
     rx: Inbounds,
     tx: Arc<dyn LinkSender>,
-    subscribing: FuturesUnordered<BoxFuture<'static, (SubscriptionId, Result<()>)>>,
+    subscribing: FuturesUnordered<BoxFuture<'static, (Asked, Result<()>)>>,
+    /// Subscriptions that were refused for the moment, and when they are asked for again.
+    refused: Vec<(Instant, Asked)>,
     confirmed: usize,
     announced: bool,
     since: Instant,
@@ -177,6 +181,7 @@ impl<T: Transport + ?Sized> Healer<T> {
             rx: link.rx,
             tx,
             subscribing: FuturesUnordered::new(),
+            refused: Vec::new(),
             confirmed: 0,
             announced: false,
             since: now,
@@ -196,7 +201,7 @@ impl<T: Transport + ?Sized> Healer<T> {
         }
         up.burst = 0;
         up.subscribe_pending(&self.shared);
-        if !up.announced && up.subscribing.is_empty() {
+        if !up.announced && up.subscribing.is_empty() && up.refused.is_empty() {
             up.announced = true;
             self.shared.open.send_replace(true);
             self.was_up = true;
@@ -209,11 +214,13 @@ impl<T: Transport + ?Sized> Healer<T> {
             }
             return Some(Ok(Inbound::Restored { resubscribed }));
         }
+        let again = up.refused.iter().map(|(when, _)| *when).min();
         // In one order, so that a seed gives the same run every time; the link, which may be busy, last.
         tokio::select! {
             biased;
-            Some((id, outcome)) = up.subscribing.next(), if !up.subscribing.is_empty() => self.subscribed(&id, outcome),
+            Some((asked, outcome)) = up.subscribing.next(), if !up.subscribing.is_empty() => self.subscribed(asked, outcome),
             () = self.shared.changed.notified() => None,
+            () = tokio::time::sleep_until(again.unwrap_or(up.since)), if again.is_some() => None,
             item = up.rx.next() => self.received(item),
         }
     }
@@ -272,50 +279,76 @@ impl<T: Transport + ?Sized> Healer<T> {
         }
     }
 
-    fn subscribed(&mut self, id: &SubscriptionId, outcome: Result<()>) -> Option<Result<Inbound>> {
+    fn subscribed(&mut self, asked: Asked, outcome: Result<()>) -> Option<Result<Inbound>> {
+        let Phase::Up(up) = &mut self.phase else { return None };
         let mut book = self.shared.book.lock();
-        match outcome {
+        // Nobody wants it any more.
+        let booked = book.find(&asked)?;
+        let error = match outcome {
             Ok(()) => {
-                if let Phase::Up(up) = &mut self.phase {
-                    up.confirmed += 1;
-                }
-                if let Some(waiter) = book.specs.get_mut(id).and_then(|booked| booked.waiter.take()) {
+                up.confirmed += 1;
+                if let Some(waiter) = booked.waiter.take() {
                     let _ = waiter.send(Ok(()));
                 }
-                None
+                return None;
             }
             // The link broke meanwhile: the next one asks again.
-            Err(error) if lost_link(&error) => None,
-            Err(error) => {
-                let waiter = book.specs.remove(id).and_then(|booked| booked.waiter);
-                match waiter {
-                    Some(waiter) => {
-                        let _ = waiter.send(Err(error));
-                        None
-                    }
-                    None => Some(Ok(Inbound::Subscription {
-                        id: id.clone(),
-                        change: SubscriptionChange::Lost(error),
-                    })),
-                }
-            }
+            Err(error) if lost_link(&error) => return None,
+            Err(error) => error,
+        };
+        booked.refusals += 1;
+        let somebody_waits = booked.waiter.is_some() && !booked.patient;
+        if !somebody_waits && error.is_transient() && booked.refusals < ATTEMPTS {
+            let pause = match error.retry() {
+                Retry::Now => Duration::ZERO,
+                Retry::After(pause) => pause.min(self.policy.max),
+                _ => self.backoff.after(booked.refusals),
+            };
+            let problem = for_the_moment(&asked.id, error, booked.refusals, pause);
+            up.refused.push((Instant::now() + pause, asked));
+            return Some(Ok(Inbound::Problem(problem)));
         }
+        let waiter = booked.waiter.take();
+        book.specs.remove(&asked.id);
+        if let Some(waiter) = waiter {
+            let _ = waiter.send(Err(error));
+            return None;
+        }
+        Some(Ok(Inbound::Subscription { id: asked.id, change: SubscriptionChange::Lost(error) }))
     }
 }
 
 impl Up {
     fn subscribe_pending(&mut self, shared: &Shared) {
         let mut book = shared.book.lock();
+        self.refused.retain(|(when, asked)| {
+            let wanted = book.find(asked).is_some();
+            let due = wanted && *when <= Instant::now();
+            if due {
+                book.pending.push_back(asked.id.clone());
+            }
+            wanted && !due
+        });
         while self.subscribing.len() < SUBSCRIBING {
             let Some(id) = book.pending.pop_front() else { break };
             let Some(booked) = book.specs.get(&id) else { continue };
             let (spec, tx) = (booked.spec.clone(), Arc::clone(&self.tx));
+            let asked = Asked { id, sequence: booked.sequence };
             self.subscribing.push(Box::pin(async move {
                 let outcome = tx.subscribe(&spec).await;
-                (id, outcome)
+                (asked, outcome)
             }));
         }
     }
+}
+
+fn for_the_moment(id: &SubscriptionId, error: Error, attempt: u32, pause: Duration) -> Error {
+    let message = format!(
+        "subscription \"{id}\" is refused for the moment, attempt {attempt} of {ATTEMPTS}; it is asked for again \
+         in {:.1} s",
+        pause.as_secs_f64()
+    );
+    Error::new(error.kind(), "subscribe", message).with_retry(error.retry()).with_source(error)
 }
 
 fn lost_link(error: &Error) -> bool {

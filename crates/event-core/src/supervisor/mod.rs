@@ -4,6 +4,11 @@
 //! [`Inbound::Interrupted`](crate::transport::Inbound::Interrupted), pauses, connects again, confirms every subscription and then reports
 //! [`Inbound::Gap`](crate::transport::Inbound::Gap) and [`Inbound::Restored`](crate::transport::Inbound::Restored). Between the two nothing is sent. A refusal that no retry can help (a bad key) ends the link with
 //! that error.
+//!
+//! A subscription that the new connection refuses for the moment is asked for again on it, up to 8 times in all, with
+//! growing pauses and an [`Inbound::Problem`](crate::transport::Inbound::Problem) each time. One that is refused for
+//! good, or to the last, is [lost](crate::transport::SubscriptionChange::Lost), and the link goes on without it. Whoever
+//! waits for a subscription hears of the first refusal.
 
 mod backoff;
 mod healer;
@@ -108,16 +113,27 @@ struct Book {
     next: u64,
 }
 
+/// A subscription that the connection was asked for.
+struct Asked {
+    id: SubscriptionId,
+    sequence: u64,
+}
+
 struct Booked {
     spec: SubscriptionSpec,
     sequence: u64,
     waiter: Option<oneshot::Sender<Result<()>>>,
+    /// Whether the waiter has time, because nobody waits for it.
+    patient: bool,
+    /// How often the present connection has refused it.
+    refusals: u32,
 }
 
 impl Book {
-    fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>) {
+    fn add(&mut self, spec: SubscriptionSpec, waiter: oneshot::Sender<Result<()>>, patient: bool) {
         let id = spec.id.clone();
-        let booked = Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter) });
+        let booked =
+            Box::new(Booked { spec, sequence: self.next, waiter: Some(waiter), patient, refusals: 0 });
         self.next += 1;
         self.specs.insert(id.clone(), booked);
         self.pending.push_back(id);
@@ -125,9 +141,19 @@ impl Book {
 
     /// Everything is to be asked for again.
     fn restart(&mut self) {
-        let mut ids: Vec<_> = self.specs.iter().map(|(id, booked)| (booked.sequence, id.clone())).collect();
+        let again = |(id, booked): (&SubscriptionId, &mut Box<Booked>)| {
+            booked.refusals = 0;
+            (booked.sequence, id.clone())
+        };
+        let mut ids: Vec<_> = self.specs.iter_mut().map(again).collect();
         ids.sort_unstable();
         self.pending = ids.into_iter().map(|(_, id)| id).collect();
+    }
+
+    /// This very subscription, and not a later one of its id.
+    fn find(&mut self, asked: &Asked) -> Option<&mut Booked> {
+        let booked = self.specs.get_mut(&asked.id)?;
+        (booked.sequence == asked.sequence).then_some(&mut **booked)
     }
 }
 
@@ -136,6 +162,21 @@ struct SupervisedSender(Arc<Shared>);
 impl SupervisedSender {
     fn current(&self) -> Option<Arc<dyn LinkSender>> {
         self.0.current.lock().clone()
+    }
+
+    async fn book(&self, spec: &SubscriptionSpec, patient: bool) -> Result<()> {
+        let (waiter, confirmed) = oneshot::channel();
+        self.0.book.lock().add(spec.clone(), waiter, patient);
+        self.0.changed.notify_one();
+        tokio::select! {
+            biased;
+            outcome = confirmed => outcome.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Disconnected, "subscribe", "it was given up before the server confirmed"))
+            }),
+            () = self.0.closed.cancelled() => {
+                Err(Error::new(ErrorKind::Disconnected, "subscribe", "the link was closed before it could"))
+            }
+        }
     }
 }
 
@@ -171,22 +212,17 @@ impl LinkSender for SupervisedSender {
     }
 
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
-        let (waiter, confirmed) = oneshot::channel();
-        self.0.book.lock().add(spec.clone(), waiter);
-        self.0.changed.notify_one();
-        tokio::select! {
-            biased;
-            outcome = confirmed => outcome.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Disconnected, "subscribe", "it was given up before the server confirmed"))
-            }),
-            () = self.0.closed.cancelled() => {
-                Err(Error::new(ErrorKind::Disconnected, "subscribe", "the link was closed before it could"))
-            }
-        }
+        self.book(spec, false).await
+    }
+
+    async fn subscribe_again(&self, spec: &SubscriptionSpec) -> Result<()> {
+        self.book(spec, true).await
     }
 
     async fn unsubscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
         self.0.book.lock().specs.remove(&spec.id);
+        // It may be what the rest waits for.
+        self.0.changed.notify_one();
         match self.current() {
             Some(link) => link.unsubscribe(spec).await,
             None => Ok(()),

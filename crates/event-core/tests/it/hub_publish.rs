@@ -50,6 +50,40 @@ async fn publishing_before_the_connection_stands_waits_for_it_up_to_the_timeout(
     assert_eq!((bus.published(), hub.stats().expired), (1, 1), "the expired one is never sent");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_is_never_sent_says_what_it_waited_for() {
+    let (bus, hub) = one_hub().await;
+    bus.hold_acknowledgements(true);
+    for _ in 0..64 {
+        hub.publish(event("t")).timeout(Duration::from_secs(60)).no_wait().await.unwrap();
+    }
+    let late = hub.publish(event("late")).timeout(Duration::from_secs(3));
+    let error = late.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(
+        error.message(),
+        "64 events that were sent before are not acknowledged yet, and no more may be on their way; the event on \
+         \"late\" was not sent before its deadline"
+    );
+    hub.disconnect().await;
+    let error = hub.publish(event("later")).timeout(Duration::from_secs(3)).await.unwrap_err();
+    assert_eq!(
+        error.message(),
+        "there is no connection, the hub is not connected; the event on \"later\" was not sent before its deadline"
+    );
+    assert_eq!((bus.published(), hub.stats().expired), (64, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_was_sent_and_not_acknowledged_says_so() {
+    let (bus, hub) = one_hub().await;
+    bus.hold_acknowledgements(true);
+    let error = hub.publish(event("t")).timeout(Duration::from_secs(3)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.message(), "the event on \"t\" was not acknowledged within 3s (the hub is connected)");
+    assert_eq!((bus.published(), hub.stats().expired), (1, 0));
+}
+
 #[tokio::test]
 async fn a_refused_publish_fails_alone() {
     let (bus, hub) = one_hub().await;
@@ -96,6 +130,17 @@ async fn a_full_outbox_makes_publishers_wait_and_then_fail() {
     hub.connect().await.unwrap();
     hub.publish(event("t")).await.unwrap();
     assert_eq!(bus.published(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_that_comes_with_the_deadline_comes_too_late() {
+    let bus = MemoryHub::new();
+    let hub = EventHub::builder(bus.transport()).outbox_capacity(2).build().unwrap();
+    let publishing = (0..4).map(|_| hub.publish(event("t")).into_future());
+    let kinds = futures_util::future::join_all(publishing).await;
+    let kinds: Vec<_> = kinds.into_iter().map(|outcome| outcome.unwrap_err().kind()).collect();
+    assert_eq!(kinds, [ErrorKind::Timeout, ErrorKind::Timeout, ErrorKind::Full, ErrorKind::Full]);
+    assert_eq!((hub.stats().expired, hub.stats().outstanding), (2, 0));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod hub_metrics;
 mod hub_priority;
 mod hub_publish;
 mod hub_recovery;
+mod hub_resubscribe;
 mod hub_subscribe;
 mod seam;
 mod settlement;

@@ -1,6 +1,7 @@
 //! Transports that ask for settlement and deliver by credit: a queue in memory.
 
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -238,9 +239,39 @@ async fn a_lock_that_cannot_be_kept_is_told_and_so_is_whoever_acknowledges() {
         panic!("the lock was lost")
     };
     assert_eq!((id.unwrap().as_str(), error.kind()), ("0", ErrorKind::LockLost));
-    assert_eq!(delivery.ack().await.unwrap_err().kind(), ErrorKind::Disconnected);
+    let refused = delivery.ack().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::LockLost, "{refused}");
+    assert_eq!(refused.source().unwrap().to_string(), "extend: the lock lapsed");
     delivery.ack().await.unwrap();
     assert_eq!(hub.stats().settle_failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_back_what_was_worked_on_for_too_long_hears_that_the_lock_is_lost() {
+    let queues = Queues::default();
+    queues.0.extensions_allowed.store(1_000, Ordering::SeqCst);
+    let builder = EventHub::builder(queues.clone()).max_processing(Duration::from_secs(90));
+    let hub = builder.connect().await.unwrap();
+    let mut stream = hub.subscribe("topic=*").id("q").stream().await.unwrap();
+    queues.put("q", 1);
+    let delivery = stream.next().await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(130)).await; // paused
+    let refused = delivery.nack(None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::LockLost, "{refused}");
+    assert!(refused.source().unwrap().to_string().contains("90s"), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_acknowledges_after_the_connection_ended_hears_that_and_of_no_lock() {
+    let (queues, hub) = hub().await;
+    let mut stream = hub.subscribe("topic=*").id("q").stream().await.unwrap();
+    queues.put("q", 1);
+    let delivery = stream.next().await.unwrap().unwrap();
+    hub.disconnect().await;
+    let refused = delivery.ack().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Disconnected, "{refused}");
+    assert!(refused.to_string().contains("connection") && !refused.to_string().contains("lock"), "{refused}");
+    assert_eq!(queues.0.settled.lines(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

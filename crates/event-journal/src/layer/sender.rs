@@ -67,8 +67,24 @@ impl Sender {
         state.serving.retain(|serving| !serving.is_done());
     }
 
+    async fn subscribe_here(&self, spec: &SubscriptionSpec, again: bool) -> Result<()> {
+        if self.0.is_over() {
+            return Err(over("subscribe"));
+        }
+        if spec.durable.is_some() || spec.require == Guarantee::AtLeastOnce {
+            self.serve(spec).await?;
+        } else {
+            self.0.state.lock().live.insert(spec.id.clone());
+        }
+        let outcome = self.ask_below(spec, again).await;
+        if outcome.is_err() {
+            self.forget(&spec.id);
+        }
+        outcome
+    }
+
     /// Has the receiving half subscribe below, and waits for that while there is a connection.
-    async fn ask_below(&self, spec: &SubscriptionSpec) -> Result<()> {
+    async fn ask_below(&self, spec: &SubscriptionSpec, again: bool) -> Result<()> {
         let link = &self.0;
         let mut below = spec.clone();
         below.durable = None;
@@ -76,11 +92,15 @@ impl Sender {
         below.require = link.below_for(spec.require);
         let inner = Arc::clone(&link.inner);
         let (done, mut outcome) = oneshot::channel();
-        let asked = Box::pin(async move { inner.subscribe(&below).await });
+        let mut up = link.up.subscribe();
+        // Without a connection nobody waits.
+        let waited = *up.borrow_and_update();
+        let asked = Box::pin(async move {
+            if waited && !again { inner.subscribe(&below).await } else { inner.subscribe_again(&below).await }
+        });
         link.state.lock().asking.push(Asking { id: spec.id.clone(), outcome: asked, done });
         link.waker.wake();
-        let mut up = link.up.subscribe();
-        if !*up.borrow_and_update() {
+        if !waited {
             return Ok(());
         }
         let mut ended = link.ended.subscribe();
@@ -208,19 +228,11 @@ impl LinkSender for Sender {
     /// Subscribes; while there is no connection, that is noted and done with the next one, and a refusal is then told
     /// as a loss of the subscription.
     async fn subscribe(&self, spec: &SubscriptionSpec) -> Result<()> {
-        if self.0.is_over() {
-            return Err(over("subscribe"));
-        }
-        if spec.durable.is_some() || spec.require == Guarantee::AtLeastOnce {
-            self.serve(spec).await?;
-        } else {
-            self.0.state.lock().live.insert(spec.id.clone());
-        }
-        let outcome = self.ask_below(spec).await;
-        if outcome.is_err() {
-            self.forget(&spec.id);
-        }
-        outcome
+        self.subscribe_here(spec, false).await
+    }
+
+    async fn subscribe_again(&self, spec: &SubscriptionSpec) -> Result<()> {
+        self.subscribe_here(spec, true).await
     }
 
     /// Unsubscribes. A durable consumer keeps its place; what is not settled yet may still be.

@@ -259,6 +259,34 @@ async fn a_refusal_for_good_ends_the_link_with_its_reason() {
     assert_eq!(refused.error.kind(), ErrorKind::NotConnected);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subscription_noted_offline_that_is_refused_for_the_moment_is_asked_for_again() {
+    let (bus, journal) = (MemoryHub::new(), journal());
+    bus.refuse_subscription("c-1", Some(ErrorKind::Timeout));
+    let mut rig = Rig::open(&bus, &journal).await;
+    rig.tx.subscribe(&durable("c", "topic=t")).await.unwrap();
+    let mut problems = 0;
+    while problems < 2 {
+        match rig.next().await {
+            Inbound::Problem(error) => {
+                assert_eq!(error.kind(), ErrorKind::Timeout);
+                problems += 1;
+            }
+            Inbound::Subscription { change, .. } => panic!("{change:?}"),
+            _ => {}
+        }
+    }
+    bus.refuse_subscription("c-1", None);
+    let subscribed = async {
+        while bus.subscriptions() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await; // paused
+        }
+    };
+    rig.during(subscribed).await;
+    bus.inject(&event(1));
+    assert_eq!(number(&rig.delivery().await.event), 1);
+}
+
 fn hub(bus: &MemoryHub, journal: &Journal) -> event_core::hub::HubBuilder {
     let journal = journal.clone();
     EventHub::builder(bus.transport())

@@ -1,5 +1,6 @@
 //! Describing an action, and what it does with the events that concern it.
 
+use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -19,7 +20,8 @@ use super::launch::{Answering, IntoOutcome, Launch, Outcome, Progress, Work, rep
 use super::values::FormValues;
 use crate::EventHub;
 use crate::events::{
-    ActionDiscover, ActionIdentifier, ActionItem, ActionItems, ActionLaunch, ActionResult, On, Payload,
+    ActionDiscover, ActionIdentifier, ActionItem, ActionItems, ActionLaunch, ActionResult, DecodeError, On,
+    Payload,
 };
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -180,7 +182,7 @@ impl ActionBuilder {
     /// Runs the action when it is launched, and offers it from now on.
     ///
     /// A launch is answered by what the function returns. A failure is answered with its message, counted and
-    /// reported. The handle may be dropped: the action stays until [`ActionHandle::remove`] or the end of the hub.
+    /// reported; so are a panic, and a launch whose payload does not decode, for which the function is not called. The handle may be dropped: the action stays until [`ActionHandle::remove`] or the end of the hub.
     ///
     /// # Errors
     ///
@@ -221,7 +223,9 @@ impl ActionBuilder {
         let launch = launch_on
             .id(id("launch"))
             .concurrency(self.concurrency)
-            .handle_ctx(move |payload, event, context| Arc::clone(&launched).launch(payload, event, context))
+            .handle_any_ctx(move |payload, event, context| {
+                Arc::clone(&launched).launch(payload, event, context)
+            })
             .await?;
         let discovered = Arc::clone(&action);
         let discovering = discover_on
@@ -308,32 +312,49 @@ impl Action {
         Ok(Some(Json(ActionItems { items: Some(items).into(), ..ActionItems::default() })))
     }
 
-    async fn launch(self: Arc<Self>, payload: ActionLaunch, event: Event, context: Context) -> Reply {
+    /// Answers a launch in any case: the user waits for it.
+    async fn launch(self: Arc<Self>, payload: Result<ActionLaunch>, event: Event, context: Context) -> Reply {
         let _at_work = self.launches.token();
+        let payload = match payload {
+            Ok(payload) => payload,
+            Err(error) => {
+                apologise(&context, unreadable(&error)).await;
+                return Reply(Err(error));
+            }
+        };
+        match AssertUnwindSafe(self.answer(payload, event, context.clone())).catch_unwind().await {
+            Ok(Ok(answer)) => Reply(Ok(answer)),
+            Ok(Err(error)) => {
+                apologise(&context, error.message().to_owned()).await;
+                Reply(Err(error))
+            }
+            Err(panic) => {
+                apologise(&context, "the action panicked".to_owned()).await;
+                // Counted and reported as that of any handler.
+                std::panic::resume_unwind(panic)
+            }
+        }
+    }
+
+    async fn answer(&self, payload: ActionLaunch, event: Event, context: Context) -> Result<Option<RawJson>> {
         let submitted = payload.values.value().cloned();
         if let Some(form) = self.form.as_ref().map(|form| form(&payload)) {
             match &submitted {
-                None => return Reply(reply(Answering::Form(form))),
+                None => return reply(Answering::Form(form)),
                 Some(values) => {
                     if let Err(error) = form.check(values) {
                         tracing::debug!(action = %self.identifier, %error, "a form was refused");
-                        return Reply(reply(Answering::Result(ActionResult::failure(error.message()))));
+                        return reply(Answering::Result(ActionResult::failure(error.message())));
                     }
                 }
             }
         }
         let values = FormValues::from(submitted.unwrap_or_default());
         let launch = Launch { payload, values, event: event.clone(), context: context.clone() };
-        Reply(match (self.launching)(launch).await {
-            Ok(Outcome(Answering::Later(message, work))) => self.later(message, work, event, context).await,
-            Ok(Outcome(answering)) => reply(answering),
-            Err(error) => {
-                if let Err(unsaid) = context.reply(&ActionResult::failure(error.message())).await {
-                    context.report_failure(unsaid);
-                }
-                Err(error)
-            }
-        })
+        match (self.launching)(launch).await? {
+            Outcome(Answering::Later(message, work)) => self.later(message, work, event, context).await,
+            Outcome(answering) => reply(answering),
+        }
     }
 
     /// Answers, then has the work done.
@@ -367,6 +388,20 @@ impl Action {
         });
         Ok(None)
     }
+}
+
+/// Answers that it did not go well.
+async fn apologise(context: &Context, message: String) {
+    if let Err(unsaid) = context.reply(&ActionResult::failure(message)).await {
+        context.report_failure(unsaid);
+    }
+}
+
+/// What the user reads when a launch is not what the protocol says.
+fn unreadable(error: &Error) -> String {
+    let place = error.source().and_then(|cause| cause.downcast_ref::<DecodeError>());
+    let why = place.map_or_else(|| error.message().to_owned(), ToString::to_string);
+    format!("the launch cannot be read: {why}")
 }
 
 fn ended_early(why: &str) -> Error {

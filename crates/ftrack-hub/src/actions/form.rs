@@ -208,7 +208,7 @@ impl Input {
             Kind::Enumerator(_) => "one of the offered values",
             Kind::Text | Kind::Textarea | Kind::Hidden | Kind::Note => "a text",
         };
-        format!("is {}, expected {expected}", crate::events::kind(Some(value)))
+        format!("is {}, expected {expected}", crate::events::DecodeError::kind_of(Some(value)))
     }
 
     fn refuse(&self, why: &str) -> Error {

@@ -4,7 +4,7 @@ use event_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::events::{from_value, kind};
+use crate::events::{DecodeError, from_value};
 
 /// The values of a submitted form by the names of its fields. Each reader's error names the field.
 ///
@@ -179,7 +179,7 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 fn wrong(name: &str, value: &Value, expected: &str) -> Error {
-    refuse(format!("field `{name}` is {}, expected {expected}", kind(Some(value))))
+    refuse(format!("field `{name}` is {}, expected {expected}", DecodeError::kind_of(Some(value))))
 }
 
 fn refuse(message: String) -> Error {

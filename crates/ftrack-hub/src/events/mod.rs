@@ -42,8 +42,8 @@ pub use action::{
     ActionDiscover, ActionItem, ActionItems, ActionLaunch, ActionResult, DiscoverContext, Selected,
     TriggerUserInterface,
 };
-pub use decode::DecodeError;
-pub(crate) use decode::{from_value, kind};
+pub(crate) use decode::from_value;
+pub use event_core::DecodeError;
 pub use names::{
     Action, ActionIdentifier, ClientToken, ComponentId, EntityId, EntityType, LocationId, ObjectTypeId,
     PushToken, UserId,
@@ -93,6 +93,21 @@ pub trait Payload: Serialize + DeserializeOwned + Send + Sync + 'static {
     ///
     /// [`ErrorKind::Decode`] with a [`DecodeError`] as its source; [`ErrorKind::InvalidInput`] for an event of
     /// another topic.
+    ///
+    /// ```
+    /// use ftrack_hub::events::{DecodeError, Payload, Update};
+    /// use ftrack_hub::{Event, ErrorKind};
+    /// use serde_json::json;
+    /// use std::error::Error;
+    ///
+    /// let event = Event::new("ftrack.update", &json!({"entities": [{"entityId": 7}]}))?;
+    /// let error = Update::decode(&event).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Decode);
+    /// let cause = error.source().and_then(|cause| cause.downcast_ref::<DecodeError>()).unwrap();
+    /// assert_eq!(cause.path(), "entities[0].entityId");
+    /// assert_eq!(cause.found(), "a number");
+    /// # Ok::<(), ftrack_hub::Error>(())
+    /// ```
     fn decode(event: &Event) -> Result<Self> {
         if event.topic() != Self::TOPIC {
             let message = format!("the event is on {}, not on {}", event.topic(), Self::TOPIC);

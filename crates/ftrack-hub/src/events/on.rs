@@ -183,7 +183,21 @@ impl<P: Payload> On<P> {
         F: Fn(Result<P>, Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoReply> + Send + 'static,
     {
-        self.subscribe.handle(move |event: Event| handler(P::decode(&event), event)).await
+        self.handle_any_ctx(move |payload, event, _context| handler(payload, event)).await
+    }
+
+    /// Like [`On::handle_any`], with the [`Context`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Subscribe::handle`].
+    pub async fn handle_any_ctx<F, Fut>(self, handler: F) -> Result<Subscription>
+    where
+        F: Fn(Result<P>, Event, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoReply> + Send + 'static,
+    {
+        let typed = move |event: Event, context: Context| handler(P::decode(&event), event, context);
+        self.subscribe.handle_ctx(typed).await
     }
 
     /// Yields the events as a stream; dropping it unsubscribes.
@@ -260,7 +274,7 @@ impl<P> TypedDelivery<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`Payload::decode`]; [`TypedDelivery::into_parts`] gives the error itself, with its source.
+    /// Those of [`Payload::decode`].
     pub fn payload(&self) -> Result<&P> {
         self.payload.as_ref().map_err(Error::duplicate)
     }

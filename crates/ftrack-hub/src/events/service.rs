@@ -151,7 +151,7 @@ impl super::Payload for MetaReply {
 
 impl std::fmt::Debug for MetaReply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MetaReply({})", super::decode::kind(Some(&self.0)))
+        write!(f, "MetaReply({})", super::DecodeError::kind_of(Some(&self.0)))
     }
 }
 

@@ -190,6 +190,54 @@ async fn a_failing_action_is_answered_counted_and_reported() {
 }
 
 #[tokio::test]
+async fn a_launch_that_cannot_be_read_is_answered_counted_and_reported() {
+    let (_emulator, ann, ben) = two().await;
+    let ran = Log::default();
+    let log = ran.clone();
+    let mut lifecycle = ann.event_hub().lifecycle();
+    let action = publish(ann.event_hub()).form(form()).on_launch(move |_: Launch| {
+        log.add("ran");
+        async { "done" }
+    });
+    let action = within(action).await.unwrap();
+    let data =
+        json!({"actionIdentifier": "studio.publish", "selection": "marked", "values": {"comment": "c"}});
+    let answer = ask(&ben, Event::new("ftrack.action.launch", &data).unwrap()).await;
+    let message = "the launch cannot be read: `selection` is a text, expected a sequence";
+    assert_eq!(answer, json!({"success": false, "message": message}));
+    let error = report(&mut lifecycle, |change| match change {
+        Lifecycle::HandlerFailed { error, .. } => Some(error),
+        _ => None,
+    })
+    .await;
+    assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
+    let stats = ann.event_hub().stats();
+    assert_eq!((action.launches().failed, stats.handler_failures, stats.undecodable), (1, 1, 1));
+    assert!(ran.lines().is_empty());
+}
+
+#[tokio::test]
+async fn an_action_that_panics_is_answered_counted_and_reported() {
+    let (_emulator, ann, ben) = two().await;
+    let hub = ann.event_hub();
+    let mut lifecycle = hub.lifecycle();
+    let now = |_: Launch| -> std::future::Ready<&str> { panic!("at once") };
+    within(hub.action("now").on_launch(now)).await.unwrap();
+    within(hub.action("soon").on_launch(async |_: Launch| -> &str { panic!("in a while") })).await.unwrap();
+    for (action, why) in [("now", "at once"), ("soon", "in a while")] {
+        let answer = ask(&ben, launch(action, None)).await;
+        assert_eq!(answer, json!({"success": false, "message": "the action panicked"}));
+        let error = report(&mut lifecycle, |change| match change {
+            Lifecycle::HandlerFailed { error, .. } => Some(error),
+            _ => None,
+        })
+        .await;
+        assert_eq!(error.message(), format!("the handler panicked: {why}"));
+    }
+    assert_eq!(hub.stats().handler_failures, 2);
+}
+
+#[tokio::test]
 async fn several_actions_live_in_one_process_and_each_identifier_once() {
     let (_emulator, ann, ben) = two().await;
     let hub = ann.event_hub();

@@ -1,50 +1,8 @@
 //! Reading members of a body: what is missing is left out, numbers may come as text, extra members stay in the raw
 //! body.
 
-use std::fmt;
-
-use event_core::{Error, ErrorKind, Result};
+use event_core::{DecodeError, Error, ErrorKind, Result};
 use serde_json::Value;
-
-/// Where a body has another form than its type promises: the place in the JSON, what stands there, what should.
-///
-/// It is the [source](std::error::Error::source) of an [`Error`] of kind [`ErrorKind::Decode`]. It names members and
-/// kinds of JSON values, never the values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    path: String,
-    found: &'static str,
-    expected: &'static str,
-}
-
-impl DecodeError {
-    /// The place inside the body, such as `ObjectIds` or `content.changesetIndex`; empty for the body as a whole.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// What stands there: "null", "a boolean", "a number", "a text", "a list", "an object", or "nothing".
-    pub fn found(&self) -> &str {
-        self.found
-    }
-
-    /// What should stand there, in a few words.
-    pub fn expected(&self) -> &str {
-        self.expected
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, found, expected } = self;
-        match path.as_str() {
-            "" => write!(f, "the body is {found}, expected {expected}"),
-            path => write!(f, "`{path}` is {found}, expected {expected}"),
-        }
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 /// The members of one body.
 pub(crate) struct Body<'a> {
@@ -127,21 +85,8 @@ impl<'a> Body<'a> {
             ("", key) => key.to_owned(),
             (within, key) => format!("{within}.{key}"),
         };
-        let cause = DecodeError { path, found: kind(found), expected };
+        let cause = DecodeError::new(path, found, expected);
         let message = format!("in a {}, {cause}; the raw body is still there", self.event_type);
         Error::new(ErrorKind::Decode, "read event", message).with_source(cause)
-    }
-}
-
-/// What kind of JSON value it is.
-fn kind(value: Option<&Value>) -> &'static str {
-    match value {
-        None => "nothing",
-        Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "a boolean",
-        Some(Value::Number(_)) => "a number",
-        Some(Value::String(_)) => "a text",
-        Some(Value::Array(_)) => "a list",
-        Some(Value::Object(_)) => "an object",
     }
 }

@@ -7,7 +7,6 @@ mod types;
 
 #[cfg(feature = "webhooks")]
 pub(crate) use fields::Body;
-pub use fields::DecodeError;
 pub use global::{GlobalChange, GlobalEvent};
 pub use imodel::{ChangeSetPushed, Checkpoint, CodesUpdated, IModelEvent, LocksUpdated, VersionCreated};
 #[cfg(feature = "webhooks")]

@@ -1,5 +1,4 @@
 //! The client that manages webhooks.
-#![expect(clippy::disallowed_methods, reason = "a shell: names the system's clock as the default")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use event_core::network::{Proxy, ProxySetting};
 use event_core::{Error, ErrorKind, Result, Secret};
 use transport_longpoll::HttpExchange;
-use transport_longpoll::exchange::{ReqwestExchange, Tls};
+use transport_longpoll::exchange::Tls;
 
 use super::rest::{self, created, webhook, webhooks};
 use super::types::WebhookEventType;
 use crate::environment::Environment;
+use crate::reach::Reach;
 use crate::service::Service;
-use crate::token::{Access, AccessTokenProvider};
+use crate::token::AccessTokenProvider;
 
 /// What the platform's API is asked for.
 const ACCEPT: &str = "application/vnd.bentley.itwin-platform.v2+json";
@@ -38,13 +38,7 @@ pub struct WebhookClient(Arc<Service>);
 /// Describes a client.
 #[must_use = "a builder does nothing until it is built"]
 pub struct WebhookClientBuilder {
-    environment: Environment,
-    provider: Arc<dyn AccessTokenProvider>,
-    exchange: Option<Arc<dyn HttpExchange>>,
-    tls: Tls,
-    proxy: Option<Result<ProxySetting>>,
-    request_timeout: Duration,
-    wall_clock: fn() -> SystemTime,
+    reach: Reach,
 }
 
 /// Whose events a webhook gets.
@@ -119,15 +113,7 @@ impl NewWebhook {
 impl WebhookClient {
     /// Starts describing a client. Of [`Environment::Url`], the platform's `/webhooks` is below the URL.
     pub fn builder(environment: Environment, provider: impl AccessTokenProvider) -> WebhookClientBuilder {
-        WebhookClientBuilder {
-            environment,
-            provider: Arc::new(provider),
-            exchange: None,
-            tls: Tls::default(),
-            proxy: None,
-            request_timeout: Duration::from_secs(25),
-            wall_clock: SystemTime::now,
-        }
+        WebhookClientBuilder { reach: Reach::new(environment, provider) }
     }
 
     /// Creates a webhook. It is inactive: [`activate`](Self::activate) it when its receiver is ready.
@@ -227,13 +213,13 @@ impl WebhookClient {
 impl WebhookClientBuilder {
     /// How long a call may take. Default 25 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+        self.reach.request_timeout = timeout;
         self
     }
 
     /// How TLS is spoken. Default: rustls with the platform's certificates, where it is compiled in.
     pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = tls;
+        self.reach.tls = tls;
         self
     }
 
@@ -243,25 +229,25 @@ impl WebhookClientBuilder {
         P: TryInto<Proxy>,
         Error: From<P::Error>,
     {
-        self.proxy = Some(proxy.try_into().map(ProxySetting::through).map_err(Error::from));
+        self.reach.through(proxy);
         self
     }
 
     /// Which proxy leads to the platform. Default [`ProxySetting::environment`].
     pub fn proxy_setting(mut self, setting: ProxySetting) -> Self {
-        self.proxy = Some(Ok(setting));
+        self.reach.proxy = Some(Ok(setting));
         self
     }
 
     /// What speaks HTTP, instead of reqwest; TLS and proxies are its own affair then.
     pub fn exchange(mut self, exchange: impl HttpExchange) -> Self {
-        self.exchange = Some(Arc::new(exchange));
+        self.reach.exchange = Some(Arc::new(exchange));
         self
     }
 
     /// The clock by which tokens expire, for tests whose time is paused. Default the system's.
     pub fn wall_clock(mut self, clock: fn() -> SystemTime) -> Self {
-        self.wall_clock = clock;
+        self.reach.wall_clock = clock;
         self
     }
 
@@ -271,16 +257,8 @@ impl WebhookClientBuilder {
     ///
     /// [`ErrorKind::InvalidUrl`] (also of a proxy), [`ErrorKind::Tls`] when TLS cannot be set up.
     pub fn build(self) -> Result<WebhookClient> {
-        let base = self.environment.platform()?;
-        let exchange = if let Some(exchange) = self.exchange {
-            exchange
-        } else {
-            let proxy = self.proxy.transpose()?.unwrap_or_default();
-            Arc::new(ReqwestExchange::builder().tls(self.tls).proxy_setting(proxy).build()?)
-        };
-        let access = Access(self.provider);
-        let service = Service::new(base, exchange, access, self.request_timeout, self.wall_clock);
-        Ok(WebhookClient(Arc::new(service.accepting(ACCEPT))))
+        let base = self.reach.environment.platform()?;
+        Ok(WebhookClient(Arc::new(self.reach.service(base)?.accepting(ACCEPT))))
     }
 }
 
@@ -292,6 +270,8 @@ impl fmt::Debug for WebhookClient {
 
 impl fmt::Debug for WebhookClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebhookClientBuilder").field("environment", &self.environment).finish_non_exhaustive()
+        f.debug_struct("WebhookClientBuilder")
+            .field("environment", &self.reach.environment)
+            .finish_non_exhaustive()
     }
 }
