@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::{MAX_MEMBERS, Members, parse};
-use crate::event::scan;
+use crate::event::scan::{self, Found};
+use crate::expression::{Scalar, Subject};
 
 fn quick(text: &str) -> Option<Members<'_>> {
     let mut members = Members::new();
@@ -169,7 +170,72 @@ fn agrees(text: &str) {
     }
 }
 
+/// What a look into the text finds, against a look into the tree.
+fn found_alike(text: &str, path: &[&str]) {
+    let path: Vec<Box<str>> = path.iter().map(|key| Box::from(*key)).collect();
+    let tree: serde_json::Value = serde_json::from_str(text).unwrap();
+    let Some(found) = scan::find(text.as_bytes(), &path) else { return };
+    let expected = match tree.lookup(&path) {
+        None => Found::Missing,
+        Some(Scalar::Str(text)) => Found::Text(text),
+        Some(Scalar::Bool(boolean)) => Found::Bool(boolean),
+        Some(Scalar::Other) => Found::Other,
+        Some(Scalar::Number(_)) => panic!("numbers are for the tree: {text}"),
+    };
+    assert_eq!(found, expected, "{path:?} in {text}");
+}
+
+#[test]
+fn a_path_is_found_in_the_text_as_in_the_tree() {
+    let find = |text: &'static str, path: &[&str]| {
+        found_alike(text, path);
+        let path: Vec<Box<str>> = path.iter().map(|key| Box::from(*key)).collect();
+        scan::find(text.as_bytes(), &path)
+    };
+    let text = r#" { "a" : { "b" : "c" , "t" : true, "f":false, "n":null, "l":[1], "o":{} } , "s" : "x" } "#;
+    for (path, expected) in [
+        (&["a", "b"][..], Found::Text("c")),
+        (&["a", "t"], Found::Bool(true)),
+        (&["a", "f"], Found::Bool(false)),
+        (&["a", "n"], Found::Other),
+        (&["a", "l"], Found::Other),
+        (&["a", "o"], Found::Other),
+        (&["a"], Found::Other),
+        (&[], Found::Other),
+        (&["s", "x"], Found::Missing),
+        (&["a", "l", "0"], Found::Missing),
+        (&["b"], Found::Missing),
+    ] {
+        assert_eq!(find(text, path), Some(expected), "{path:?}");
+    }
+    assert_eq!(find(r#"{"a":"first","a":"last"}"#, &["a"]), Some(Found::Text("last")));
+    assert_eq!(find(r#""whole""#, &[]), Some(Found::Text("whole")));
+    for unsure in [r#"{"a":1}"#, r#"{"a":"\n"}"#, r#"{"\u0061":"b","a":"c"}"#] {
+        assert_eq!(find(unsure, &["a"]), None, "{unsure}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_path_is_found_in_the_text_as_in_the_tree(
+        members in proptest::collection::vec(("[ab]", tree()), 0..4),
+        inner in proptest::collection::vec(("[ab]", tree()), 0..4),
+        path in proptest::collection::vec("[ab]", 0..4),
+    ) {
+        // With keys that come twice.
+        let text = |members: &[(String, String)]| {
+            let members: Vec<_> = members.iter().map(|(key, value)| format!(r#""{key}":{value}"#)).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let shown = |members: Vec<(String, serde_json::Value)>| {
+            members.into_iter().map(|(key, value)| (key, value.to_string())).collect::<Vec<_>>()
+        };
+        let mut all = shown(members);
+        all.push(("b".to_owned(), text(&shown(inner))));
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        found_alike(&text(&all), &path);
+    }
+
     #[test]
     fn nothing_is_accepted_that_the_parser_refuses(text in nearly_json()) {
         agrees(&text);

@@ -8,6 +8,7 @@ mod scan;
 mod wire;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use smallvec::SmallVec;
 pub use builder::EventBuilder;
 pub use data::{Field, RawJson};
 pub use reader::EventReader;
+
+use scan::Found;
 
 use crate::expression::{Scalar, Subject};
 use crate::{EventId, Result, Topic};
@@ -49,7 +52,12 @@ struct Inner {
     data: OnceLock<Value>,
     source: OnceLock<Value>,
     rest: OnceLock<Vec<Value>>,
+    /// How often something was looked up in text of which there was no tree.
+    looks: AtomicU32,
 }
+
+/// So many look-ups in a text take as long as to make a tree of it.
+const LOOKS: u32 = 8;
 
 /// The members of an event, and the order in which they are written.
 #[derive(Clone)]
@@ -231,7 +239,29 @@ impl Event {
             data: OnceLock::new(),
             source: OnceLock::new(),
             rest: OnceLock::new(),
+            looks: AtomicU32::new(0),
         }))
+    }
+
+    /// What stands at a path in a member: looked up in its text a few times, then in its tree, which takes longer to make.
+    fn look<'e>(
+        &'e self,
+        field: &'e Field<RawJson>,
+        made: &'e OnceLock<Value>,
+        path: &[Box<str>],
+    ) -> Option<Scalar<'e>> {
+        if let (Field::Value(raw), None) = (field, made.get())
+            && self.0.looks.fetch_add(1, Ordering::Relaxed) < LOOKS
+            && let Some(found) = scan::find(raw.as_bytes(), path)
+        {
+            return match found {
+                Found::Missing => None,
+                Found::Text(text) => Some(Scalar::Str(text)),
+                Found::Bool(boolean) => Some(Scalar::Bool(boolean)),
+                Found::Other => Some(Scalar::Other),
+            };
+        }
+        walk(made.get_or_init(|| tree(field)), path)
     }
 
     /// The tree of a member that is neither envelope text nor data nor source.
@@ -281,9 +311,9 @@ impl Subject for Event {
             "target" => leaf(scalar(&e.target, |t| t), rest),
             "inReplyToEvent" => leaf(scalar(&e.in_reply_to, EventId::as_str), rest),
             "data" if e.data.is_absent() => None,
-            "data" => walk(self.data_value(), rest),
+            "data" => self.look(&e.data, &self.0.data, rest),
             "source" if e.source.is_absent() => None,
-            "source" => walk(self.source(), rest),
+            "source" => self.look(&e.source, &self.0.source, rest),
             other => walk(self.rest_value(other)?, rest),
         }
     }

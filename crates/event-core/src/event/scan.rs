@@ -16,9 +16,65 @@ const BACKSLASH: u64 = b'\\' as u64;
 /// Shows the members of the one object that `text` is, key and value as they stand there, at most so many; `None` when
 /// `serde_json` had better look, and then what was shown counts for nothing.
 pub(super) fn members<'a>(text: &'a str, most: usize, mut show: impl FnMut(&'a str, &'a str)) -> Option<()> {
-    let place = |rest: &[u8]| text.len() - rest.len();
-    let mut rest = past(text.as_bytes(), b'{')?;
     let mut left = most;
+    let part = |part: &[u8]| {
+        let begin = part.as_ptr() as usize - text.as_ptr() as usize;
+        text.get(begin..begin + part.len())
+    };
+    object(text.as_bytes(), |key, value| {
+        left = left.checked_sub(1)?;
+        show(part(key)?, part(value)?);
+        Some(())
+    })
+}
+
+/// What stands at a path of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// Nothing.
+    Missing,
+    /// A text without escapes.
+    Text(&'a str),
+    Bool(bool),
+    /// Null, an object or a list.
+    Other,
+}
+
+/// What stands at a path of keys in `json`, which is JSON; `None` for what is not worth reading here: numbers, and whatever
+/// has an escape that could matter.
+pub(super) fn find<'a>(mut json: &'a [u8], path: &[Box<str>]) -> Option<Found<'a>> {
+    for wanted in path {
+        if solid(json)?.0 != b'{' {
+            return Some(Found::Missing);
+        }
+        let mut found = None;
+        object(json, |key, value| {
+            // A key that comes twice: the last one counts.
+            if key == wanted.as_bytes() {
+                found = Some(value);
+            }
+            Some(())
+        })?;
+        match found {
+            Some(value) => json = value,
+            None => return Some(Found::Missing),
+        }
+    }
+    match solid(json)? {
+        (b'"', text) => {
+            let end = plain(text)?.len();
+            std::str::from_utf8(&text[..text.len() - end]).ok().map(Found::Text)
+        }
+        (b't', _) => Some(Found::Bool(true)),
+        (b'f', _) => Some(Found::Bool(false)),
+        (b'n' | b'{' | b'[', _) => Some(Found::Other),
+        _ => None,
+    }
+}
+
+/// Shows the members of the one object that `json` is, while `show` wants more.
+fn object<'a>(json: &'a [u8], mut show: impl FnMut(&'a [u8], &'a [u8]) -> Option<()>) -> Option<()> {
+    let mut rest = past(json, b'{')?;
     let (next, behind) = solid(rest)?;
     if next == b'}' {
         rest = behind;
@@ -28,8 +84,7 @@ pub(super) fn members<'a>(text: &'a str, most: usize, mut show: impl FnMut(&'a s
             let key_end = plain(key)?;
             let value = blanks(past(past(key_end, b'"')?, b':')?);
             let value_end = self::value(value)?;
-            left = left.checked_sub(1)?;
-            show(text.get(place(key)..place(key_end))?, text.get(place(value)..place(value_end))?);
+            show(&key[..key.len() - key_end.len()], &value[..value.len() - value_end.len()])?;
             let (next, behind) = solid(value_end)?;
             rest = behind;
             match next {
