@@ -21,7 +21,10 @@ impl LikelyEvent {
     /// Nothing between the first and the last byte of the argument was looked at. If it is one JSON object and nothing
     /// else, decoding the packet gives the same; if it is not, only [`decode`](super::Packet::decode) knows what it is.
     pub fn of(text: &str, name: &str) -> Option<Self> {
-        let (id, rest) = text.strip_prefix("5:")?.split_once("::")?;
+        let rest = text.strip_prefix("5:")?;
+        // An id is short, and usually there is none.
+        let (id, rest) = rest.split_at_checked(rest.bytes().position(|byte| byte == b':')?)?;
+        let rest = rest.strip_prefix("::")?;
         let id = if id.is_empty() { None } else { Some(packet_id(id)?) };
         let rest = rest.strip_prefix(r#"{"name":""#)?.strip_prefix(name)?.strip_prefix(r#"","args":["#)?;
         let argument = rest.strip_suffix("]}")?;
