@@ -1,7 +1,7 @@
 //! Events from JSON: the text is kept, an edit touches only what it names, and lookups agree with a plain tree.
 
 use event_core::expression::Subject;
-use event_core::{Event, Field};
+use event_core::{Event, EventReader, Field};
 use serde_json::{Map, Value};
 
 /// The most members that an event may have.
@@ -35,11 +35,19 @@ pub fn body(data: &[u8]) {
 /// The event and the tree of the same text find the same things.
 fn agree(event: &Event, tree: &Value) {
     assert_eq!(tree["topic"], event.topic().as_str());
+    looked_up_alike(event, tree);
     assert_eq!(event.data_value(), &tree["data"]);
     assert_eq!(event.source(), &tree["source"]);
     assert_eq!(event.id().map(event_core::EventId::as_str), tree["id"].as_str());
     assert_eq!(event.in_reply_to().map(event_core::EventId::as_str), tree["inReplyToEvent"].as_str());
     assert_eq!(event.target(), tree["target"].as_str().unwrap_or_default());
+    looked_up_alike(event, tree);
+    let Ok(text) = std::str::from_utf8(&event.to_json()).map(str::to_owned) else { panic!("no UTF-8") };
+    assert_eq!(EventReader::new().read(&text).ok().as_ref(), Some(event));
+}
+
+/// At first in the text, later in the event's own tree.
+fn looked_up_alike(event: &Event, tree: &Value) {
     for (key, value) in tree.as_object().into_iter().flatten() {
         let path = [Box::from(&**key)];
         assert_eq!(event.lookup(&path), tree.lookup(&path), "{key}");
