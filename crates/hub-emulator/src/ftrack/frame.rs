@@ -3,33 +3,50 @@
 use bytes::Bytes;
 use transport_ws::packet::Packet;
 
-/// Something to send.
+/// The longest head of a frame.
+const MAX_HEADER: usize = 10;
+
+/// Something to send, as it goes over the wire: shared by all who get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame {
-    /// A packet, to be sent as an unfragmented text frame.
-    Text(Bytes),
-    /// Bytes that are sent as they are.
-    Raw(Bytes),
+pub(super) struct Frame {
+    bytes: Bytes,
+    /// How much of it is not payload.
+    head: usize,
 }
 
 impl Frame {
-    /// How much room it takes in a queue.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Text(bytes) | Self::Raw(bytes) => bytes.len(),
-        }
+    /// A packet, to be sent as an unfragmented text frame.
+    pub(super) fn text(packet: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_HEADER + packet.len());
+        put_frame(&mut bytes, packet);
+        Self { head: bytes.len() - packet.len(), bytes: bytes.into() }
+    }
+
+    /// Bytes that are sent as they are.
+    pub(super) fn raw(bytes: impl Into<Bytes>) -> Self {
+        Self { bytes: bytes.into(), head: 0 }
     }
 
     /// A Close frame, which a conforming server would send.
     pub(super) fn close(code: u16) -> Self {
         let [high, low] = code.to_be_bytes();
-        Self::Raw(Bytes::copy_from_slice(&[0x88, 2, high, low]))
+        Self::raw(vec![0x88, 2, high, low])
+    }
+
+    /// How much room it takes in a queue.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.head
+    }
+
+    /// What goes over the wire.
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 }
 
 impl From<Packet<'_>> for Frame {
     fn from(packet: Packet<'_>) -> Self {
-        Self::Text(packet.encode().into())
+        Self::text(packet.encode().as_bytes())
     }
 }
 
@@ -57,6 +74,17 @@ pub(super) fn put_header(out: &mut Vec<u8>, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_takes_room_for_its_packet_alone() {
+        let packet = [b'x'; 126];
+        let frame = Frame::text(&packet);
+        assert_eq!(
+            (frame.len(), &frame.bytes()[..4], frame.bytes().len()),
+            (126, &[0x81, 126, 0, 126][..], 130)
+        );
+        assert_eq!(Frame::raw(packet.to_vec()).len(), 126);
+    }
 
     #[test]
     fn frame_headers_have_the_shortest_length_field() {

@@ -1,24 +1,22 @@
-//! The queue between the hub and the writer of one connection: bounded in packets and in bytes. And what the hub knows
-//! about the connection otherwise.
+//! What the hub knows about a connection: its outlet, its signals, and what is to go wrong with it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use transport_ws::packet::Packet;
 
 use super::faults::{Acks, After, Pending};
 use super::frame::Frame;
 use super::hub::Hub;
+use super::outlet::Outlet;
 use super::router::ConnectionId;
-use crate::net::Valve;
+use crate::net::{Valve, WriteHalf};
 
-/// The hub's end. The queue ends when this is dropped.
+/// The hub's end. The connection ends when this is dropped and what is queued is sent.
 #[derive(Debug)]
 pub(super) struct Link {
     user: Arc<str>,
-    queue: mpsc::Sender<Frame>,
+    outlet: Arc<Outlet>,
     signals: Signals,
     pub(super) valve: Arc<Valve>,
     pub(super) acks: Acks,
@@ -36,8 +34,6 @@ pub(super) struct Gauge {
 /// What both ends see.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
-    /// The bytes in the queue; the writer takes off what it has sent.
-    pub(super) queued: Arc<AtomicUsize>,
     /// Every packet of the client is to be gauged: something may go wrong.
     pub(super) gauged: Arc<AtomicBool>,
     /// The client is being put out: what is queued may still go out, for a short time.
@@ -49,8 +45,7 @@ pub(super) struct Signals {
 /// The connection's end.
 #[derive(Debug)]
 pub(super) struct Ends {
-    /// What to send, in order; taken by the writer.
-    pub(super) queue: Option<mpsc::Receiver<Frame>>,
+    pub(super) outlet: Arc<Outlet>,
     pub(super) signals: Signals,
 }
 
@@ -63,20 +58,18 @@ pub(super) struct Attached {
 }
 
 impl Link {
-    /// A queue for `packets` packets, with `1::` in it.
+    /// A queue for `packets` packets.
     pub(super) fn new(
         user: Arc<str>,
-        packets: usize,
+        (socket, packets): (WriteHalf, usize),
         valve: Arc<Valve>,
         cut: CancellationToken,
     ) -> (Self, Ends) {
-        let (queue, receiver) = mpsc::channel(packets);
+        let outlet = Arc::new(Outlet::new(socket, packets));
         let leave = CancellationToken::new();
-        let signals = Signals { queued: Arc::default(), gauged: Arc::default(), leave, cut };
-        let (acks, gauge) = (Acks::default(), Gauge::default());
-        let link = Self { user, queue, signals: signals.clone(), valve, acks, gauge };
-        link.push(Packet::Connect { endpoint: "", query: "" }.into(), usize::MAX);
-        (link, Ends { queue: Some(receiver), signals })
+        let signals = Signals { gauged: Arc::default(), leave, cut };
+        let ends = Ends { outlet: Arc::clone(&outlet), signals: signals.clone() };
+        (Self { user, outlet, signals, valve, acks: Acks::default(), gauge: Gauge::default() }, ends)
     }
 
     /// The user of the handshake.
@@ -86,7 +79,7 @@ impl Link {
 
     /// The bytes that wait to be sent.
     pub(super) fn queued_bytes(&self) -> usize {
-        self.signals.queued.load(Ordering::Relaxed)
+        self.outlet.queued_bytes()
     }
 
     /// Whether to ask the hub about every packet.
@@ -95,29 +88,29 @@ impl Link {
     }
 
     /// Queues something unless there would be more than `limit` bytes; an empty queue takes anything. Says whether
-    /// there was room.
-    pub(super) fn push(&self, frame: Frame, limit: usize) -> bool {
-        let (length, queued) = (frame.len(), &self.signals.queued);
-        let before = queued.fetch_add(length, Ordering::Relaxed);
-        let room = before == 0 || before.saturating_add(length) <= limit;
-        let pushed = room && self.queue.try_send(frame).is_ok();
-        if !pushed {
-            queued.fetch_sub(length, Ordering::Relaxed);
-        }
-        pushed
+    /// there was room. What has to be sent is on the list then.
+    pub(super) fn push(&self, frame: Frame, limit: usize, list: &mut Vec<Arc<Outlet>>) -> bool {
+        self.outlet.push(frame, limit, list)
     }
 
     /// A last word. Drop the link next.
     pub(super) fn put_out(&self, farewell: Frame) {
         self.signals.leave.cancel();
-        if !self.push(farewell, usize::MAX) {
+        if !self.outlet.end_with(farewell) {
             self.cut();
         }
     }
 
     /// Ends the connection without a word.
     pub(super) fn cut(&self) {
+        self.outlet.forget();
         self.signals.cut.cancel();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.outlet.end();
     }
 }
 

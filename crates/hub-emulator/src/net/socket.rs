@@ -1,8 +1,7 @@
-//! One stream of bytes to a client, whatever carries it, with a valve on it.
+//! One stream of bytes to a client, whatever carries it, with a valve on it; whole, or as two halves.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,114 +9,117 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Sleep, sleep};
 
-use super::memory::MemorySocket;
+use super::carrier::{Carrier, Untold, Wire};
 use super::valve::{Fate, Rate, Valve};
 
-/// The most ended streams whose clients are not told; beyond, the oldest ones end after all.
-const MAX_UNTOLD: usize = 4_096;
 /// How much of what nobody wants to know is read at once.
 const SCRAP: usize = 4 * 1024;
 
-/// What carries the bytes.
-pub(crate) enum Wire {
-    Tcp(TcpStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
-    Memory(MemorySocket),
+/// A stream to a client. Dropping it, or both halves, ends the connection as the valve says.
+pub(crate) struct Socket {
+    read: ReadHalf,
+    write: WriteHalf,
 }
 
-/// The wires of streams that ended without a word to the client. They end when the server does.
-#[derive(Clone, Default)]
-pub(crate) struct Untold(Arc<Mutex<VecDeque<Wire>>>);
+/// What the client says.
+pub(crate) struct ReadHalf {
+    // Dropped before what both halves share, which decides how the stream is closed.
+    tcp: Option<OwnedReadHalf>,
+    shared: Arc<Shared>,
+    pause: Option<Pause>,
+}
 
-/// A stream to a client. Dropping it ends the connection as the valve says.
-pub(crate) struct Socket {
+/// What the client is told.
+pub(crate) struct WriteHalf {
+    shared: Arc<Shared>,
+    pause: Option<Pause>,
+}
+
+struct Shared {
     /// `None` only while it is dropped.
-    wire: Option<Wire>,
+    carrier: Mutex<Option<Carrier>>,
     valve: Arc<Valve>,
     untold: Untold,
-    read_pause: Option<Pause>,
-    write_pause: Option<Pause>,
 }
 
 impl Socket {
     pub(super) fn new(wire: Wire, untold: Untold) -> Self {
-        Self { wire: Some(wire), valve: Arc::default(), untold, read_pause: None, write_pause: None }
+        let (carrier, tcp) = wire.into_parts();
+        let shared = Shared { carrier: Mutex::new(Some(carrier)), valve: Arc::default(), untold };
+        let shared = Arc::new(shared);
+        let write = WriteHalf { shared: Arc::clone(&shared), pause: None };
+        Self { read: ReadHalf { tcp, shared, pause: None }, write }
     }
 
     pub(crate) fn valve(&self) -> &Arc<Valve> {
-        &self.valve
+        &self.write.shared.valve
     }
 
-    fn wire(&mut self) -> io::Result<&mut Wire> {
-        self.wire.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
+        (self.read, self.write)
     }
 }
 
-impl Untold {
-    fn add(&self, wire: Wire) {
-        let mut wires = self.0.lock();
-        if wires.len() >= MAX_UNTOLD {
-            wires.pop_front();
+impl WriteHalf {
+    /// Whether [`WriteHalf::write_now`] can ever do something.
+    pub(crate) fn writes_now(&self) -> bool {
+        matches!(&*self.shared.carrier.lock(), Some(Carrier::Tcp(_)))
+    }
+
+    /// Writes what the operating system takes at once; says how much that was.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when that is nothing, and when only [`AsyncWrite`] can write: with TLS, in memory,
+    /// and when the valve is not quite open.
+    pub(crate) fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !self.shared.valve.lets_writes_through() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
-        wires.push_back(wire);
-    }
-
-    /// Ends them all.
-    pub(super) fn end(&self) {
-        self.0.lock().clear();
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let Some(wire) = self.wire.take() else { return };
-        match self.valve.fate() {
-            Fate::Open | Fate::Fin => {}
-            Fate::Silent | Fate::HalfOpen => self.untold.add(wire),
-            Fate::Reset => match wire {
-                // Closing then sends RST instead of FIN.
-                Wire::Tcp(stream) => drop(stream.set_zero_linger()),
-                #[cfg(feature = "tls")]
-                Wire::Tls(stream) => drop(stream.get_ref().0.set_zero_linger()),
-                Wire::Memory(pipe) => pipe.reset(),
+        match &mut *self.shared.carrier.lock() {
+            Some(Carrier::Tcp(tcp)) => match parts {
+                [whole] => tcp.half()?.try_write(whole),
+                parts => tcp.half()?.try_write_vectored(parts),
             },
+            _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }
 
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let (fate, rate) = this.valve.reading(cx.waker());
-        match fate {
-            Fate::Open => {}
-            Fate::Silent => return this.poll_discard(cx),
-            Fate::HalfOpen => return Poll::Pending,
-            Fate::Fin => return Poll::Ready(Ok(())),
-            Fate::Reset => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+impl Shared {
+    fn poll<T>(&self, poll: impl FnOnce(&mut Carrier) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &mut *self.carrier.lock() {
+            Some(carrier) => poll(carrier),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
-        ready!(poll_pause(&mut this.read_pause, cx));
-        let Some(Rate { bytes, pause }) = rate else { return this.wire()?.stream().poll_read(cx, buf) };
-        let mut part = [0; SCRAP];
-        let mut part = ReadBuf::new(&mut part[..bytes.clamp(1, SCRAP).min(buf.remaining())]);
-        ready!(this.wire()?.stream().poll_read(cx, &mut part))?;
-        buf.put_slice(part.filled());
-        this.read_pause = Some(Pause::new(pause));
-        Poll::Ready(Ok(()))
     }
 }
 
-impl Socket {
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(carrier) = self.carrier.get_mut().take() {
+            carrier.end(self.valve.fate(), &self.untold);
+        }
+    }
+}
+
+impl ReadHalf {
+    fn poll_carrier(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tcp {
+            Some(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            None => self.shared.poll(|carrier| Pin::new(carrier.reader()?).poll_read(cx, buf)),
+        }
+    }
+
     /// Reads to the end and hands nothing on.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scrap = [0; SCRAP];
         loop {
             let mut scrap = ReadBuf::new(&mut scrap);
-            ready!(self.wire()?.stream().poll_read(cx, &mut scrap))?;
+            ready!(self.poll_carrier(cx, &mut scrap))?;
             if scrap.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -125,51 +127,81 @@ impl Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncRead for ReadHalf {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let (fate, rate) = this.shared.valve.reading(cx.waker());
+        match fate {
+            Fate::Open => {}
+            Fate::Silent => return this.poll_discard(cx),
+            Fate::HalfOpen => return Poll::Pending,
+            Fate::Fin => return Poll::Ready(Ok(())),
+            Fate::Reset => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+        ready!(poll_pause(&mut this.pause, cx));
+        let Some(Rate { bytes, pause }) = rate else { return this.poll_carrier(cx, buf) };
+        let mut part = [0; SCRAP];
+        let mut part = ReadBuf::new(&mut part[..bytes.clamp(1, SCRAP).min(buf.remaining())]);
+        ready!(this.poll_carrier(cx, &mut part))?;
+        buf.put_slice(part.filled());
+        this.pause = Some(Pause::new(pause));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let (fate, rate) = this.valve.writing(cx.waker());
+        let (fate, rate) = this.shared.valve.writing(cx.waker());
         match fate {
             Fate::Open => {}
             Fate::Silent | Fate::HalfOpen => return Poll::Ready(Ok(bytes.len())),
             Fate::Fin | Fate::Reset => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
-        ready!(poll_pause(&mut this.write_pause, cx));
-        let wire = this.wire()?.stream();
-        let Some(Rate { bytes: most, pause }) = rate else { return wire.poll_write(cx, bytes) };
-        let written = ready!(wire.poll_write(cx, &bytes[..bytes.len().min(most.max(1))]))?;
-        this.write_pause = Some(Pause::new(pause));
+        ready!(poll_pause(&mut this.pause, cx));
+        let most = rate.map_or(usize::MAX, |rate| rate.bytes.max(1));
+        let part = &bytes[..bytes.len().min(most)];
+        let written = ready!(this.shared.poll(|carrier| Pin::new(carrier.writer()?).poll_write(cx, part)))?;
+        this.pause = rate.map(|rate| Pause::new(rate.pause));
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.valve.fate() != Fate::Open {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.shared.valve.fate() != Fate::Open {
             return Poll::Ready(Ok(()));
         }
-        self.wire()?.stream().poll_flush(cx)
+        self.shared.poll(|carrier| Pin::new(carrier.writer()?).poll_flush(cx))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.valve.fate(), Fate::Silent | Fate::HalfOpen | Fate::Reset) {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.shared.valve.fate(), Fate::Silent | Fate::HalfOpen | Fate::Reset) {
             return Poll::Ready(Ok(()));
         }
-        self.wire()?.stream().poll_shutdown(cx)
+        self.shared.poll(|carrier| Pin::new(carrier.writer()?).poll_shutdown(cx))
     }
 }
 
-/// What every wire can do.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, buf)
+    }
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.write).poll_write(cx, bytes)
+    }
 
-impl Wire {
-    fn stream(&mut self) -> Pin<&mut dyn Stream> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream.as_mut()),
-            Self::Memory(memory) => Pin::new(&mut memory.pipe),
-        }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 }
 
@@ -203,14 +235,8 @@ fn poll_pause(pause: &mut Option<Pause>, cx: &mut Context<'_>) -> Poll<()> {
 }
 
 /// How it stands, without what carries it.
-impl fmt::Debug for Socket {
+impl fmt::Debug for WriteHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("valve", &self.valve).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Untold").field(&self.0.lock().len()).finish()
+        f.debug_struct("WriteHalf").field("valve", &self.shared.valve).finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ impl Hub {
 
     /// A packet is there; says whether to look at it.
     pub(in crate::ftrack) fn arrives(&self, from: ConnectionId, bytes: usize) -> bool {
-        self.change(|inner| {
+        self.change_and_send_later(|inner| {
             let Some(link) = inner.links.get_mut(&from) else { return true };
             let Some(pending) = link.gauge.arrives(bytes) else { return true };
             inner.perform(from, &pending.action);
@@ -31,7 +31,7 @@ impl Hub {
 
     /// A packet was dealt with.
     pub(in crate::ftrack) fn dealt_with(&self, from: ConnectionId) {
-        self.change(|inner| {
+        self.change_and_send_later(|inner| {
             while let Some(pending) = inner.links.get_mut(&from).and_then(|link| link.gauge.dealt_with()) {
                 inner.perform(from, &pending.action);
             }
@@ -172,7 +172,7 @@ impl Inner {
                 return;
             }
             Action::Disconnect | Action::DestroyBuffer { .. } => (goodbye(), true),
-            Action::ErrorPacket { packet, stays } => (Frame::Text(packet.clone().into()), !stays),
+            Action::ErrorPacket { packet, stays } => (Frame::text(packet.as_bytes()), !stays),
             Action::Close { code } => (Frame::close(*code), true),
             Action::Malformed { kind } => (kind.frame(link.acks.last()), kind.ends()),
             _ => return,

@@ -1,0 +1,289 @@
+//! The queue of one connection, bounded in packets and in bytes, and the socket that it is written to.
+//!
+//! Whoever finds the socket free may write: a reader that has just filled queues, the task that makes large
+//! [rounds](super::rounds), or the connection's own writer, which alone can wait for the socket. Whoever has it looks at
+//! the queue again before giving it back, so that nothing stays behind and the order is the queue's.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::frame::Frame;
+use crate::net::WriteHalf;
+
+/// Frames handed to the operating system in one call.
+const AT_ONCE: usize = 64;
+/// The room for frames that an empty queue keeps.
+const KEPT: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    queue: Mutex<Queue>,
+    /// The most packets in the queue.
+    packets: usize,
+    /// Whether anybody but the writer can write.
+    open_to_all: bool,
+    writer: Notify,
+}
+
+#[derive(Debug)]
+struct Queue {
+    frames: VecDeque<Frame>,
+    /// Of frames that are queued or being written.
+    bytes: usize,
+    /// How much of the first frame is written.
+    begun: usize,
+    socket: Hand,
+    /// It is on a list, and will be sent from.
+    listed: bool,
+    /// Nothing more will be queued.
+    ended: bool,
+    /// Nothing more can be sent.
+    over: bool,
+}
+
+/// Who has the socket.
+#[derive(Debug)]
+enum Hand {
+    /// Nobody.
+    Free(WriteHalf),
+    /// Nobody, and only the writer may take it.
+    Writers(WriteHalf),
+    /// Somebody, who will look at the queue again.
+    Taken,
+}
+
+/// What the writer gets.
+#[derive(Debug)]
+pub(super) enum Take {
+    /// The socket: there is something to write.
+    Socket(WriteHalf),
+    /// There is nothing to write, or somebody else writes it.
+    Nothing,
+    /// There will be nothing to write any more, or it cannot be written.
+    End,
+}
+
+impl Outlet {
+    /// An empty queue for so many packets.
+    pub(super) fn new(socket: WriteHalf, packets: usize) -> Self {
+        let open_to_all = socket.writes_now();
+        let queue = Queue {
+            frames: VecDeque::new(),
+            bytes: 0,
+            begun: 0,
+            socket: Hand::Free(socket),
+            listed: false,
+            ended: false,
+            over: false,
+        };
+        Self { queue: Mutex::new(queue), packets, open_to_all, writer: Notify::new() }
+    }
+
+    /// The bytes that wait to be sent.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queue.lock().bytes
+    }
+
+    /// Queues a frame unless there would be more than `limit` bytes; an empty queue takes anything. Says whether there
+    /// was room. What somebody has to [send](Outlet::send) is put on the list.
+    pub(super) fn push(self: &Arc<Self>, frame: Frame, limit: usize, list: &mut Vec<Arc<Self>>) -> bool {
+        let mut queue = self.queue.lock();
+        if !queue.add(frame, limit, self.packets) {
+            return false;
+        }
+        match queue.socket {
+            Hand::Free(_) if !self.open_to_all => self.writer.notify_one(),
+            Hand::Free(_) if !queue.listed => {
+                queue.listed = true;
+                list.push(Arc::clone(self));
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Queues a last frame. Says whether there was room.
+    pub(super) fn end_with(&self, frame: Frame) -> bool {
+        let room = self.queue.lock().add(frame, usize::MAX, self.packets);
+        self.end();
+        room
+    }
+
+    /// Nothing more will be queued: the writer ends when what is there is written.
+    pub(super) fn end(&self) {
+        self.queue.lock().ended = true;
+        self.writer.notify_one();
+    }
+
+    /// What waits is not sent.
+    pub(super) fn forget(&self) {
+        self.queue.lock().forget();
+    }
+
+    /// Writes what waits as far as the operating system takes it at once; the rest is for the writer to do. `batch` is
+    /// empty, before and after.
+    pub(super) fn send(&self, batch: &mut Vec<Frame>) {
+        let mut queue = self.queue.lock();
+        queue.listed = false;
+        let socket = match mem::replace(&mut queue.socket, Hand::Taken) {
+            Hand::Free(socket) => socket,
+            other => {
+                queue.socket = other;
+                return;
+            }
+        };
+        while !queue.over && !queue.frames.is_empty() {
+            let begun = queue.next(batch);
+            drop(queue);
+            let written = write_now(&socket, batch, begun);
+            queue = self.queue.lock();
+            match written {
+                Ok(written) => queue.count(batch, begun + written),
+                Err(error) => {
+                    queue.count(batch, begun);
+                    queue.over |= error.kind() != ErrorKind::WouldBlock;
+                    queue.socket = Hand::Writers(socket);
+                    return self.writer.notify_one();
+                }
+            }
+        }
+        if queue.give_back(socket) {
+            self.writer.notify_one();
+        }
+    }
+}
+
+/// What the writer does.
+impl Outlet {
+    /// Resolves when the writer should look. Cancel-safe: a call is not lost.
+    pub(super) async fn called(&self) {
+        self.writer.notified().await;
+    }
+
+    /// The socket, if there is something to write and nobody else does it.
+    pub(super) fn take(&self) -> Take {
+        let mut queue = self.queue.lock();
+        if queue.over {
+            return Take::End;
+        }
+        let empty = queue.frames.is_empty();
+        match mem::replace(&mut queue.socket, Hand::Taken) {
+            Hand::Taken => Take::Nothing,
+            Hand::Free(socket) | Hand::Writers(socket) if !empty => Take::Socket(socket),
+            Hand::Free(socket) | Hand::Writers(socket) => {
+                queue.socket = Hand::Free(socket);
+                if queue.ended { Take::End } else { Take::Nothing }
+            }
+        }
+    }
+
+    /// The next frames, and how much of the first one is written already.
+    pub(super) fn next(&self, batch: &mut Vec<Frame>) -> usize {
+        self.queue.lock().next(batch)
+    }
+
+    /// All of a batch is written: packets of so many bytes. Takes the socket back if there is nothing more to write.
+    pub(super) fn written(&self, bytes: usize, socket: &mut Option<WriteHalf>) {
+        let mut queue = self.queue.lock();
+        queue.bytes = queue.bytes.saturating_sub(bytes);
+        if queue.frames.is_empty()
+            && let Some(socket) = socket.take()
+            && queue.give_back(socket)
+        {
+            self.writer.notify_one();
+        }
+    }
+
+    /// Puts something before all that waits.
+    pub(super) fn put_first(&self, frame: Frame) {
+        let mut queue = self.queue.lock();
+        queue.bytes += frame.len();
+        let place = usize::from(queue.begun > 0);
+        queue.frames.insert(place, frame);
+    }
+
+    /// From now on nothing is sent. Gives the socket, unless somebody has it, who calls the writer when done.
+    pub(super) fn close(&self) -> Option<WriteHalf> {
+        let mut queue = self.queue.lock();
+        queue.over = true;
+        queue.forget();
+        match mem::replace(&mut queue.socket, Hand::Taken) {
+            Hand::Free(socket) | Hand::Writers(socket) => Some(socket),
+            Hand::Taken => None,
+        }
+    }
+}
+
+impl Queue {
+    fn add(&mut self, frame: Frame, limit: usize, packets: usize) -> bool {
+        let bytes = self.bytes.saturating_add(frame.len());
+        let room = !self.over && self.frames.len() < packets && (self.bytes == 0 || bytes <= limit);
+        if room {
+            self.bytes = bytes;
+            self.frames.push_back(frame);
+        }
+        room
+    }
+
+    /// Takes some frames out; says how much of the first one is written.
+    fn next(&mut self, batch: &mut Vec<Frame>) -> usize {
+        let count = self.frames.len().min(AT_ONCE);
+        batch.extend(self.frames.drain(..count));
+        mem::take(&mut self.begun)
+    }
+
+    /// So many bytes of a batch are written. What is not goes back.
+    fn count(&mut self, batch: &mut Vec<Frame>, mut written: usize) {
+        let mut done = 0;
+        for frame in batch.iter().take_while(|frame| {
+            let whole = frame.bytes().len();
+            let all = written >= whole;
+            written -= if all { whole } else { 0 };
+            all
+        }) {
+            self.bytes = self.bytes.saturating_sub(frame.len());
+            done += 1;
+        }
+        if done < batch.len() && !self.over {
+            self.begun = written;
+            batch.drain(done..).rev().for_each(|frame| self.frames.push_front(frame));
+        }
+        batch.clear();
+    }
+
+    /// Nobody writes any more. Says whether the writer must know.
+    fn give_back(&mut self, socket: WriteHalf) -> bool {
+        if self.frames.capacity() > KEPT {
+            self.frames = VecDeque::new();
+        }
+        self.socket = Hand::Free(socket);
+        self.ended || self.over
+    }
+
+    fn forget(&mut self) {
+        // A frame that is begun would have to be ended: whoever forgets ends the connection.
+        self.frames.clear();
+        (self.bytes, self.begun) = (0, 0);
+    }
+}
+
+/// Writes a batch, of whose first frame so much is written.
+fn write_now(socket: &WriteHalf, batch: &[Frame], begun: usize) -> io::Result<usize> {
+    fn part(frame: &Frame, begun: usize) -> IoSlice<'_> {
+        IoSlice::new(frame.bytes().get(begun..).unwrap_or_default())
+    }
+    if let [only] = batch {
+        return socket.write_now(&[part(only, begun)]);
+    }
+    let mut parts = [IoSlice::new(&[]); AT_ONCE];
+    for (n, (place, frame)) in parts.iter_mut().zip(batch).enumerate() {
+        *place = part(frame, if n == 0 { begun } else { 0 });
+    }
+    socket.write_now(&parts[..batch.len().min(AT_ONCE)])
+}
