@@ -10,15 +10,23 @@ use super::frame::Frame;
 use super::hub::Hub;
 use super::outlet::Outlet;
 use super::router::ConnectionId;
-use crate::net::{Valve, WriteHalf};
+use crate::net::{Fate, Rate, Valve, WriteHalf};
 
 /// The hub's end. The connection ends when this is dropped and what is queued is sent.
+///
+/// A large round reads this much of a thousand of them: it is small, and what it does not need is elsewhere.
 #[derive(Debug)]
 pub(super) struct Link {
-    user: Arc<str>,
     outlet: Arc<Outlet>,
+    pub(super) rest: Box<Rest>,
+}
+
+/// What is not needed for queueing.
+#[derive(Debug)]
+pub(super) struct Rest {
+    user: Arc<str>,
     signals: Signals,
-    pub(super) valve: Arc<Valve>,
+    valve: Arc<Valve>,
     pub(super) acks: Acks,
     pub(super) gauge: Gauge,
 }
@@ -69,12 +77,13 @@ impl Link {
         let leave = CancellationToken::new();
         let signals = Signals { gauged: Arc::default(), leave, cut };
         let ends = Ends { outlet: Arc::clone(&outlet), signals: signals.clone() };
-        (Self { user, outlet, signals, valve, acks: Acks::default(), gauge: Gauge::default() }, ends)
+        let rest = Rest { user, signals, valve, acks: Acks::default(), gauge: Gauge::default() };
+        (Self { outlet, rest: Box::new(rest) }, ends)
     }
 
     /// The user of the handshake.
     pub(super) fn user(&self) -> &str {
-        &self.user
+        &self.rest.user
     }
 
     /// The bytes that wait to be sent.
@@ -84,7 +93,7 @@ impl Link {
 
     /// Whether to ask the hub about every packet.
     pub(super) fn set_gauged(&self, gauged: bool) {
-        self.signals.gauged.store(gauged, Ordering::Relaxed);
+        self.rest.signals.gauged.store(gauged, Ordering::Relaxed);
     }
 
     /// Queues something unless there would be more than `limit` bytes; an empty queue takes anything. Says whether
@@ -93,9 +102,26 @@ impl Link {
         self.outlet.push(frame, limit, list)
     }
 
+    /// What the client says is read so slowly.
+    pub(super) fn limit_reads(&self, rate: Rate) {
+        self.rest.valve.limit_reads(rate);
+    }
+
+    /// What it is told is written so slowly.
+    pub(super) fn limit_writes(&self, rate: Rate) {
+        self.rest.valve.limit_writes(rate);
+        self.outlet.leave_to_writer();
+    }
+
+    /// Decides how the stream ends.
+    pub(super) fn turn(&self, fate: Fate) {
+        self.rest.valve.turn(fate);
+        self.outlet.leave_to_writer();
+    }
+
     /// A last word. Drop the link next.
     pub(super) fn put_out(&self, farewell: Frame) {
-        self.signals.leave.cancel();
+        self.rest.signals.leave.cancel();
         if !self.outlet.end_with(farewell) {
             self.cut();
         }
@@ -104,7 +130,7 @@ impl Link {
     /// Ends the connection without a word.
     pub(super) fn cut(&self) {
         self.outlet.forget();
-        self.signals.cut.cancel();
+        self.rest.signals.cut.cancel();
     }
 }
 

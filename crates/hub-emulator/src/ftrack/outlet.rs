@@ -26,8 +26,6 @@ pub(super) struct Outlet {
     queue: Mutex<Queue>,
     /// The most packets in the queue.
     packets: usize,
-    /// Whether anybody but the writer can write.
-    open_to_all: bool,
     writer: Notify,
 }
 
@@ -39,6 +37,8 @@ struct Queue {
     /// How much of the first frame is written.
     begun: usize,
     socket: Hand,
+    /// Anybody may write, not the writer alone.
+    open_to_all: bool,
     /// It is on a list, and will be sent from.
     listed: bool,
     /// Nothing more will be queued.
@@ -72,8 +72,8 @@ pub(super) enum Take {
 impl Outlet {
     /// An empty queue for so many packets.
     pub(super) fn new(socket: WriteHalf, packets: usize) -> Self {
-        let open_to_all = socket.writes_now();
         let queue = Queue {
+            open_to_all: socket.can_write_now(),
             frames: VecDeque::new(),
             bytes: 0,
             begun: 0,
@@ -82,7 +82,7 @@ impl Outlet {
             ended: false,
             over: false,
         };
-        Self { queue: Mutex::new(queue), packets, open_to_all, writer: Notify::new() }
+        Self { queue: Mutex::new(queue), packets, writer: Notify::new() }
     }
 
     /// The bytes that wait to be sent.
@@ -98,7 +98,7 @@ impl Outlet {
             return false;
         }
         match queue.socket {
-            Hand::Free(_) if !self.open_to_all => self.writer.notify_one(),
+            Hand::Free(_) if !queue.open_to_all => self.writer.notify_one(),
             Hand::Free(_) if !queue.listed => {
                 queue.listed = true;
                 list.push(Arc::clone(self));
@@ -121,6 +121,12 @@ impl Outlet {
         self.writer.notify_one();
     }
 
+    /// Only the writer may write from now on: the valve is to be turned.
+    pub(super) fn leave_to_writer(&self) {
+        self.queue.lock().open_to_all = false;
+        self.writer.notify_one();
+    }
+
     /// What waits is not sent.
     pub(super) fn forget(&self) {
         self.queue.lock().forget();
@@ -132,13 +138,13 @@ impl Outlet {
         let mut queue = self.queue.lock();
         queue.listed = false;
         let socket = match mem::replace(&mut queue.socket, Hand::Taken) {
-            Hand::Free(socket) => socket,
+            Hand::Free(socket) if queue.open_to_all => socket,
             other => {
                 queue.socket = other;
                 return;
             }
         };
-        while !queue.over && !queue.frames.is_empty() {
+        while !queue.over && queue.open_to_all && !queue.frames.is_empty() {
             let begun = queue.next(batch);
             drop(queue);
             let written = write_now(&socket, batch, begun);
@@ -259,11 +265,11 @@ impl Queue {
 
     /// Nobody writes any more. Says whether the writer must know.
     fn give_back(&mut self, socket: WriteHalf) -> bool {
-        if self.frames.capacity() > KEPT {
+        if self.frames.is_empty() && self.frames.capacity() > KEPT {
             self.frames = VecDeque::new();
         }
         self.socket = Hand::Free(socket);
-        self.ended || self.over
+        self.ended || self.over || !self.frames.is_empty()
     }
 
     fn forget(&mut self) {

@@ -37,7 +37,7 @@ pub(crate) fn pair() -> (MemoryStream, MemorySocket) {
 
 impl MemorySocket {
     /// The end comes as a reset.
-    pub(super) fn reset(&self) {
+    pub(super) fn reset(self) {
         self.reset.store(true, Ordering::Release);
     }
 }

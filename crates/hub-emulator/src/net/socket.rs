@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Sleep, sleep};
 
-use super::carrier::{Carrier, Untold, Wire};
+use super::carrier::{Carrier, Untold, Wire, end_tcp};
 use super::valve::{Fate, Rate, Valve};
 
 /// How much of what nobody wants to know is read at once.
@@ -26,36 +26,61 @@ pub(crate) struct Socket {
 
 /// What the client says.
 pub(crate) struct ReadHalf {
-    // Dropped before what both halves share, which decides how the stream is closed.
-    tcp: Option<OwnedReadHalf>,
-    shared: Arc<Shared>,
+    from: Reads,
+    end: Arc<End>,
     pause: Option<Pause>,
 }
 
 /// What the client is told.
 pub(crate) struct WriteHalf {
-    shared: Arc<Shared>,
+    to: Writes,
+    end: Arc<End>,
     pause: Option<Pause>,
 }
 
-struct Shared {
+/// TCP has halves of its own.
+enum Reads {
+    Tcp(OwnedReadHalf),
+    Shared(Arc<Shared>),
+}
+
+enum Writes {
     /// `None` only while it is dropped.
-    carrier: Mutex<Option<Carrier>>,
+    Tcp(Option<OwnedWriteHalf>),
+    Shared(Arc<Shared>),
+}
+
+/// How the stream ends.
+struct End {
     valve: Arc<Valve>,
     untold: Untold,
 }
 
+/// What has no halves. Ends with both.
+struct Shared {
+    /// `None` only while it is dropped.
+    carrier: Mutex<Option<Carrier>>,
+    end: Arc<End>,
+}
+
 impl Socket {
     pub(super) fn new(wire: Wire, untold: Untold) -> Self {
-        let (carrier, tcp) = wire.into_parts();
-        let shared = Shared { carrier: Mutex::new(Some(carrier)), valve: Arc::default(), untold };
-        let shared = Arc::new(shared);
-        let write = WriteHalf { shared: Arc::clone(&shared), pause: None };
-        Self { read: ReadHalf { tcp, shared, pause: None }, write }
+        let end = Arc::new(End { valve: Arc::default(), untold });
+        let (from, to) = match wire {
+            Wire::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (Reads::Tcp(read), Writes::Tcp(Some(write)))
+            }
+            #[cfg(feature = "tls")]
+            Wire::Tls(stream) => Shared::halves(Carrier::Tls(stream), &end),
+            Wire::Memory(memory) => Shared::halves(Carrier::Memory(memory), &end),
+        };
+        let read = ReadHalf { from, end: Arc::clone(&end), pause: None };
+        Self { read, write: WriteHalf { to, end, pause: None } }
     }
 
     pub(crate) fn valve(&self) -> &Arc<Valve> {
-        &self.write.shared.valve
+        &self.write.end.valve
     }
 
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
@@ -64,53 +89,86 @@ impl Socket {
 }
 
 impl WriteHalf {
-    /// Whether [`WriteHalf::write_now`] can ever do something.
-    pub(crate) fn writes_now(&self) -> bool {
-        matches!(&*self.shared.carrier.lock(), Some(Carrier::Tcp(_)))
+    /// Whether [`WriteHalf::write_now`] does what a write should: over TCP without TLS, while the valve is open and
+    /// nothing limits writes. Whoever turns the valve later must see to it himself.
+    pub(crate) fn can_write_now(&self) -> bool {
+        matches!(self.to, Writes::Tcp(_)) && self.end.valve.lets_writes_through()
     }
 
-    /// Writes what the operating system takes at once; says how much that was.
+    /// Writes what the operating system takes at once, past the valve; says how much that was.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] when that is nothing, and when only [`AsyncWrite`] can write: with TLS, in memory,
-    /// and when the valve is not quite open.
+    /// [`io::ErrorKind::WouldBlock`] when that is nothing, and where only [`AsyncWrite`] can write.
     pub(crate) fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        if !self.shared.valve.lets_writes_through() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        match &mut *self.shared.carrier.lock() {
-            Some(Carrier::Tcp(tcp)) => match parts {
-                [whole] => tcp.half()?.try_write(whole),
-                parts => tcp.half()?.try_write_vectored(parts),
-            },
+        match (&self.to, parts) {
+            (Writes::Tcp(Some(half)), [whole]) => half.try_write(whole),
+            (Writes::Tcp(Some(half)), parts) => half.try_write_vectored(parts),
             _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn poll<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut (dyn AsyncWrite + Unpin)>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match &mut self.to {
+            Writes::Tcp(Some(half)) => poll(Pin::new(half)),
+            Writes::Tcp(None) => gone(),
+            Writes::Shared(shared) => shared.poll(|carrier| poll(Pin::new(carrier.writer()))),
+        }
+    }
+}
+
+impl Drop for WriteHalf {
+    fn drop(&mut self) {
+        if let Writes::Tcp(half) = &mut self.to
+            && let Some(half) = half.take()
+        {
+            end_tcp(half, self.end.valve.fate(), &self.end.untold);
+        }
+    }
+}
+
+impl Drop for ReadHalf {
+    fn drop(&mut self) {
+        // The writing half may have been dropped before it was to be a reset.
+        if let Reads::Tcp(half) = &self.from
+            && self.end.valve.fate() == Fate::Reset
+        {
+            let _ = half.as_ref().set_zero_linger();
         }
     }
 }
 
 impl Shared {
+    fn halves(carrier: Carrier, end: &Arc<End>) -> (Reads, Writes) {
+        let shared = Arc::new(Self { carrier: Mutex::new(Some(carrier)), end: Arc::clone(end) });
+        (Reads::Shared(Arc::clone(&shared)), Writes::Shared(shared))
+    }
+
     fn poll<T>(&self, poll: impl FnOnce(&mut Carrier) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match &mut *self.carrier.lock() {
-            Some(carrier) => poll(carrier),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
+        self.carrier.lock().as_mut().map_or_else(gone, poll)
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(carrier) = self.carrier.get_mut().take() {
-            carrier.end(self.valve.fate(), &self.untold);
+            carrier.end(self.end.valve.fate(), &self.end.untold);
         }
     }
 }
 
+fn gone<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}
+
 impl ReadHalf {
     fn poll_carrier(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.tcp {
-            Some(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            None => self.shared.poll(|carrier| Pin::new(carrier.reader()?).poll_read(cx, buf)),
+        match &mut self.from {
+            Reads::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            Reads::Shared(shared) => shared.poll(|carrier| Pin::new(carrier.reader()).poll_read(cx, buf)),
         }
     }
 
@@ -130,7 +188,7 @@ impl ReadHalf {
 impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let (fate, rate) = this.shared.valve.reading(cx.waker());
+        let (fate, rate) = this.end.valve.reading(cx.waker());
         match fate {
             Fate::Open => {}
             Fate::Silent => return this.poll_discard(cx),
@@ -152,7 +210,7 @@ impl AsyncRead for ReadHalf {
 impl AsyncWrite for WriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let (fate, rate) = this.shared.valve.writing(cx.waker());
+        let (fate, rate) = this.end.valve.writing(cx.waker());
         match fate {
             Fate::Open => {}
             Fate::Silent | Fate::HalfOpen => return Poll::Ready(Ok(bytes.len())),
@@ -161,23 +219,23 @@ impl AsyncWrite for WriteHalf {
         ready!(poll_pause(&mut this.pause, cx));
         let most = rate.map_or(usize::MAX, |rate| rate.bytes.max(1));
         let part = &bytes[..bytes.len().min(most)];
-        let written = ready!(this.shared.poll(|carrier| Pin::new(carrier.writer()?).poll_write(cx, part)))?;
+        let written = ready!(this.poll(|to| to.poll_write(cx, part)))?;
         this.pause = rate.map(|rate| Pause::new(rate.pause));
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.shared.valve.fate() != Fate::Open {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.end.valve.fate() != Fate::Open {
             return Poll::Ready(Ok(()));
         }
-        self.shared.poll(|carrier| Pin::new(carrier.writer()?).poll_flush(cx))
+        self.poll(|to| to.poll_flush(cx))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.shared.valve.fate(), Fate::Silent | Fate::HalfOpen | Fate::Reset) {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.end.valve.fate(), Fate::Silent | Fate::HalfOpen | Fate::Reset) {
             return Poll::Ready(Ok(()));
         }
-        self.shared.poll(|carrier| Pin::new(carrier.writer()?).poll_shutdown(cx))
+        self.poll(|to| to.poll_shutdown(cx))
     }
 }
 
@@ -237,6 +295,6 @@ fn poll_pause(pause: &mut Option<Pause>, cx: &mut Context<'_>) -> Poll<()> {
 /// How it stands, without what carries it.
 impl fmt::Debug for WriteHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteHalf").field("valve", &self.shared.valve).finish_non_exhaustive()
+        f.debug_struct("WriteHalf").field("valve", &self.end.valve).finish_non_exhaustive()
     }
 }

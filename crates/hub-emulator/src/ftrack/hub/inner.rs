@@ -133,7 +133,7 @@ impl Inner {
             return;
         }
         let Some(link) = self.links.get_mut(&to) else { return };
-        let sent = match link.acks.pass(ack) {
+        let sent = match link.rest.acks.pass(ack) {
             Sent::Now(ack) => vec![ack],
             Sent::Reordered(acks) => {
                 self.dial.fired.count("reorder_acks");
@@ -193,7 +193,7 @@ impl Inner {
     fn forget(&mut self, connection: ConnectionId, link: &Link) {
         self.router.disconnect(connection);
         self.stats.connections_closed += 1;
-        for pending in &link.gauge.pending {
+        for pending in &link.rest.gauge.pending {
             self.dial.give_back(pending);
         }
     }

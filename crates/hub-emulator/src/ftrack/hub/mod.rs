@@ -269,7 +269,8 @@ impl Hub {
             if !inner.links.contains_key(&from) {
                 return;
             }
-            let refused = id.is_some() && inner.links.get_mut(&from).is_some_and(|link| link.acks.refuses());
+            let refused =
+                id.is_some() && inner.links.get_mut(&from).is_some_and(|link| link.rest.acks.refuses());
             let outcome = match event {
                 _ if refused => {
                     inner.dial.fired.count("refuse_acks");
