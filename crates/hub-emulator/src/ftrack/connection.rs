@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use transport_ws::packet::{Advice, LikelyEvent, Packet, PacketId, Reason};
 
-use super::frame::put_frame;
+use super::frame::Frame;
 use super::hub::{Cut, Hub};
 use super::link::Attached;
 use super::rounds::Round;
@@ -64,9 +64,8 @@ pub(super) async fn refuse(tasks: Tasks, stream: Socket) {
         reason: Some(Reason::ClientNotHandshaken),
         advice: Some(Advice::Reconnect),
     };
-    let mut frame = Vec::new();
-    put_frame(&mut frame, packet.encode().as_bytes());
-    let _ = timeout(LINGER, write_half.write_all(&frame)).await;
+    let frame = Frame::from(packet);
+    let _ = timeout(LINGER, write_half.write_all(frame.rest(0))).await;
     let _ = timeout(LINGER, write_half.shutdown()).await;
     drain(read_half, &tasks.stop).await;
 }

@@ -31,7 +31,7 @@ pub(super) struct Outlet {
 
 #[derive(Debug)]
 struct Queue {
-    frames: VecDeque<Frame>,
+    frames: Frames,
     /// Of frames that are queued or being written.
     bytes: usize,
     /// How much of the first frame is written.
@@ -45,6 +45,14 @@ struct Queue {
     ended: bool,
     /// Nothing more can be sent.
     over: bool,
+}
+
+/// Frames in order. The usual one is at hand, not at one more remove.
+#[derive(Debug, Default)]
+struct Frames {
+    first: Option<Frame>,
+    /// Nothing, if there is no first one.
+    more: VecDeque<Frame>,
 }
 
 /// Who has the socket.
@@ -74,7 +82,7 @@ impl Outlet {
     pub(super) fn new(socket: WriteHalf, packets: usize) -> Self {
         let queue = Queue {
             open_to_all: socket.can_write_now(),
-            frames: VecDeque::new(),
+            frames: Frames::default(),
             bytes: 0,
             begun: 0,
             socket: Hand::Free(socket),
@@ -239,8 +247,7 @@ impl Queue {
 
     /// Takes some frames out; says how much of the first one is written.
     fn next(&mut self, batch: &mut Vec<Frame>) -> usize {
-        let count = self.frames.len().min(AT_ONCE);
-        batch.extend(self.frames.drain(..count));
+        self.frames.take(AT_ONCE, batch);
         mem::take(&mut self.begun)
     }
 
@@ -248,9 +255,8 @@ impl Queue {
     fn count(&mut self, batch: &mut Vec<Frame>, mut written: usize) {
         let mut done = 0;
         for frame in batch.iter().take_while(|frame| {
-            let whole = frame.bytes().len();
-            let all = written >= whole;
-            written -= if all { whole } else { 0 };
+            let all = written >= frame.len();
+            written -= if all { frame.len() } else { 0 };
             all
         }) {
             self.bytes = self.bytes.saturating_sub(frame.len());
@@ -258,16 +264,13 @@ impl Queue {
         }
         if done < batch.len() && !self.over {
             self.begun = written;
-            batch.drain(done..).rev().for_each(|frame| self.frames.push_front(frame));
+            batch.drain(done..).rev().for_each(|frame| self.frames.insert(0, frame));
         }
         batch.clear();
     }
 
     /// Nobody writes any more. Says whether the writer must know.
     fn give_back(&mut self, socket: WriteHalf) -> bool {
-        if self.frames.is_empty() && self.frames.capacity() > KEPT {
-            self.frames = VecDeque::new();
-        }
         self.socket = Hand::Free(socket);
         self.ended || self.over || !self.frames.is_empty()
     }
@@ -279,17 +282,155 @@ impl Queue {
     }
 }
 
+impl Frames {
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    fn push_back(&mut self, frame: Frame) {
+        match self.first {
+            None => self.first = Some(frame),
+            Some(_) => self.more.push_back(frame),
+        }
+    }
+
+    fn insert(&mut self, place: usize, frame: Frame) {
+        if place > 0 && self.first.is_some() {
+            self.more.insert(place - 1, frame);
+        } else if let Some(second) = self.first.replace(frame) {
+            self.more.push_front(second);
+        }
+    }
+
+    /// Moves the first ones, at most so many.
+    fn take(&mut self, most: usize, into: &mut Vec<Frame>) {
+        into.extend(self.first.take());
+        if self.more.is_empty() {
+            return;
+        }
+        let count = self.more.len().min(most.saturating_sub(1));
+        into.extend(self.more.drain(..count));
+        self.first = self.more.pop_front();
+        if self.more.is_empty() && self.more.capacity() > KEPT {
+            self.more = VecDeque::new();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        self.more = VecDeque::new();
+    }
+}
+
 /// Writes a batch, of whose first frame so much is written.
 fn write_now(socket: &WriteHalf, batch: &[Frame], begun: usize) -> io::Result<usize> {
-    fn part(frame: &Frame, begun: usize) -> IoSlice<'_> {
-        IoSlice::new(frame.bytes().get(begun..).unwrap_or_default())
-    }
     if let [only] = batch {
-        return socket.write_now(&[part(only, begun)]);
+        return socket.write_now(&[IoSlice::new(only.rest(begun))]);
     }
     let mut parts = [IoSlice::new(&[]); AT_ONCE];
     for (n, (place, frame)) in parts.iter_mut().zip(batch).enumerate() {
-        *place = part(frame, if n == 0 { begun } else { 0 });
+        *place = IoSlice::new(frame.rest(if n == 0 { begun } else { 0 }));
     }
     socket.write_now(&parts[..batch.len().min(AT_ONCE)])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::Socket;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn frame(letter: u8, bytes: usize) -> Frame {
+        Frame::raw(vec![letter; bytes])
+    }
+
+    fn letters(frames: &[Frame]) -> Vec<u8> {
+        frames.iter().map(|frame| frame.rest(0)[0]).collect()
+    }
+
+    async fn outlet(packets: usize) -> (Arc<Outlet>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, socket) = Socket::over_tcp(listener.accept().await.unwrap().0).into_split();
+        (Arc::new(Outlet::new(socket, packets)), client)
+    }
+
+    #[test]
+    fn frames_keep_their_order_however_they_are_put_in_and_taken() {
+        let mut frames = Frames::default();
+        b"bcd".iter().for_each(|letter| frames.push_back(frame(*letter, 1)));
+        frames.insert(0, frame(b'a', 1));
+        frames.insert(1, frame(b'x', 1));
+        let mut taken = Vec::new();
+        frames.take(3, &mut taken);
+        assert_eq!((letters(&taken), frames.len()), (b"axb".to_vec(), 2));
+        frames.push_back(frame(b'e', 1));
+        frames.take(9, &mut taken);
+        assert_eq!((letters(&taken), frames.is_empty()), (b"axbcde".to_vec(), true));
+        frames.insert(1, frame(b'f', 1));
+        assert_eq!((frames.len(), frames.first.is_some()), (1, true));
+    }
+
+    #[tokio::test]
+    async fn what_the_system_does_not_take_is_the_writers_and_the_order_stays() {
+        const EACH: usize = 300_000;
+        let (outlet, mut client) = outlet(1_000).await;
+        let (mut list, mut batch) = (Vec::new(), Vec::new());
+        let mut pushed = Vec::new();
+        while !matches!(outlet.queue.lock().socket, Hand::Writers(_)) {
+            let letter = b'a' + u8::try_from(pushed.len() % 26).unwrap();
+            assert!(pushed.len() < 1_000, "300 MB did not fill the socket");
+            assert!(outlet.push(frame(letter, EACH), usize::MAX, &mut list));
+            assert_eq!(list.drain(..).count(), 1);
+            outlet.send(&mut batch);
+            pushed.push(letter);
+        }
+        assert!(batch.is_empty() && outlet.queued_bytes() > 0);
+        outlet.put_first(frame(b'!', 1));
+        assert!(outlet.push(frame(b'z', 1), usize::MAX, &mut list));
+        assert!(list.is_empty(), "the writer has been called");
+        outlet.send(&mut batch);
+
+        let reading = async {
+            let mut read = vec![0; pushed.len() * EACH + 2];
+            client.read_exact(&mut read).await.unwrap();
+            read
+        };
+        let writing = async {
+            outlet.called().await;
+            let Take::Socket(socket) = outlet.take() else { panic!("there is something to write") };
+            let mut socket = Some(socket);
+            while let Some(half) = &mut socket {
+                let begun = outlet.next(&mut batch);
+                let mut bytes = 0;
+                for (n, frame) in batch.drain(..).enumerate() {
+                    bytes += frame.len();
+                    let rest = frame.rest(if n == 0 { begun } else { 0 });
+                    tokio::io::AsyncWriteExt::write_all(half, rest).await.unwrap();
+                }
+                outlet.written(bytes, &mut socket);
+            }
+        };
+        let both = async { tokio::join!(reading, writing).0 };
+        let read = tokio::time::timeout(PATIENCE, both).await.expect("all of it arrives");
+        let mut seen = read.iter().copied();
+        let (begun, whole) = pushed.split_at(pushed.len() - 1);
+        for letter in begun {
+            assert!(seen.by_ref().take(EACH).all(|byte| byte == *letter));
+        }
+        let rest: Vec<u8> = seen.collect();
+        let end = [&vec![whole[0]; EACH][..], b"!z"].concat();
+        assert!(rest == end || rest == [b"!", &vec![whole[0]; EACH][..], b"z"].concat());
+        assert_eq!(outlet.queued_bytes(), 0);
+    }
 }

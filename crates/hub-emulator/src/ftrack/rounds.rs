@@ -29,7 +29,8 @@ impl Round {
         if !hub.take_few(FEW, &mut self.outlets) {
             return hub.rounds.notify_one();
         }
-        for outlet in self.outlets.drain(..) {
+        // Last what came first: the acknowledgement, for which nobody waits as for what the event brings about.
+        for outlet in self.outlets.drain(..).rev() {
             outlet.send(&mut self.batch);
         }
     }

@@ -100,7 +100,7 @@ impl Writer {
         let mut bytes = 0;
         for frame in batch.drain(..) {
             bytes += frame.len();
-            let rest = frame.bytes().get(std::mem::take(&mut begun)..).unwrap_or_default();
+            let rest = frame.rest(std::mem::take(&mut begun));
             if buffer.len() + rest.len() > GATHER {
                 flush(socket, buffer).await?;
             }

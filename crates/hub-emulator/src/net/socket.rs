@@ -79,6 +79,11 @@ impl Socket {
         Self { read, write: WriteHalf { to, end, pause: None } }
     }
 
+    #[cfg(test)]
+    pub(crate) fn over_tcp(stream: tokio::net::TcpStream) -> Self {
+        Self::new(Wire::Tcp(stream), Untold::default())
+    }
+
     pub(crate) fn valve(&self) -> &Arc<Valve> {
         &self.write.end.valve
     }
@@ -102,7 +107,7 @@ impl WriteHalf {
     /// [`io::ErrorKind::WouldBlock`] when that is nothing, and where only [`AsyncWrite`] can write.
     pub(crate) fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match (&self.to, parts) {
-            (Writes::Tcp(Some(half)), [whole]) => half.try_write(whole),
+            (Writes::Tcp(Some(half)), [whole]) => send(half, whole),
             (Writes::Tcp(Some(half)), parts) => half.try_write_vectored(parts),
             _ => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -297,4 +302,16 @@ impl fmt::Debug for WriteHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteHalf").field("valve", &self.end.valve).finish_non_exhaustive()
     }
+}
+
+/// The system call and nothing else: tokio's way looks at what it knows of the socket, which a large round does not find
+/// in the cache. Who has to wait afterwards learns from tokio that there is nothing to wait for, tries, and waits then.
+#[cfg(target_os = "linux")]
+fn send(half: &OwnedWriteHalf, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(half.as_ref(), bytes, rustix::net::SendFlags::NOSIGNAL)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(half: &OwnedWriteHalf, bytes: &[u8]) -> io::Result<usize> {
+    half.try_write(bytes)
 }
