@@ -103,13 +103,12 @@ async fn read(attached: &Attached, reader: &mut Reader) {
     };
     for turn in 1.. {
         match inbox.next().await {
-            Next::Cut => break,
             Next::Silent => {
                 hub.cut(attached.id, Cut::Silent);
                 break;
             }
             Next::Message(Some(Ok(Message::Text(text)))) => gauge(attached, &text),
-            Next::Message(Some(Ok(Message::Close(_))) | None) => break,
+            Next::Cut | Next::Message(Some(Ok(Message::Close(_))) | None) => break,
             Next::Message(Some(Ok(_))) => hub.count(|stats| stats.frames_ignored += 1),
             Next::Message(Some(Err(WsError::Capacity(_)))) => {
                 hub.cut(attached.id, Cut::Oversize);

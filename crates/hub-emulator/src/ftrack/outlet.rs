@@ -17,6 +17,8 @@ use crate::net::WriteHalf;
 
 /// Frames handed to the operating system in one call.
 const AT_ONCE: usize = 64;
+/// So often in a row, while others queue more; then it is the writer's turn.
+const CALLS: usize = 16;
 /// The room for frames that an empty queue keeps.
 const KEPT: usize = 64;
 
@@ -41,10 +43,17 @@ struct Queue {
     open_to_all: bool,
     /// It is on a list, and will be sent from.
     listed: bool,
+    stage: Stage,
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Open,
     /// Nothing more will be queued.
-    ended: bool,
+    Ended,
     /// Nothing more can be sent.
-    over: bool,
+    Over,
 }
 
 /// Frames in order. The usual one is at hand, not at one more remove.
@@ -87,8 +96,7 @@ impl Outlet {
             begun: 0,
             socket: Hand::Free(socket),
             listed: false,
-            ended: false,
-            over: false,
+            stage: Stage::Open,
         };
         Self { queue: Mutex::new(queue), packets, writer: Notify::new() }
     }
@@ -125,7 +133,7 @@ impl Outlet {
 
     /// Nothing more will be queued: the writer ends when what is there is written.
     pub(super) fn end(&self) {
-        self.queue.lock().ended = true;
+        self.queue.lock().reach(Stage::Ended);
         self.writer.notify_one();
     }
 
@@ -152,7 +160,10 @@ impl Outlet {
                 return;
             }
         };
-        while !queue.over && queue.open_to_all && !queue.frames.is_empty() {
+        for _ in 0..CALLS {
+            if queue.is_over() || !queue.open_to_all || queue.frames.is_empty() {
+                break;
+            }
             let begun = queue.next(batch);
             drop(queue);
             let written = write_now(&socket, batch, begun);
@@ -161,7 +172,9 @@ impl Outlet {
                 Ok(written) => queue.count(batch, begun + written),
                 Err(error) => {
                     queue.count(batch, begun);
-                    queue.over |= error.kind() != ErrorKind::WouldBlock;
+                    if error.kind() != ErrorKind::WouldBlock {
+                        queue.reach(Stage::Over);
+                    }
                     queue.socket = Hand::Writers(socket);
                     return self.writer.notify_one();
                 }
@@ -183,7 +196,7 @@ impl Outlet {
     /// The socket, if there is something to write and nobody else does it.
     pub(super) fn take(&self) -> Take {
         let mut queue = self.queue.lock();
-        if queue.over {
+        if queue.is_over() {
             return Take::End;
         }
         let empty = queue.frames.is_empty();
@@ -192,7 +205,7 @@ impl Outlet {
             Hand::Free(socket) | Hand::Writers(socket) if !empty => Take::Socket(socket),
             Hand::Free(socket) | Hand::Writers(socket) => {
                 queue.socket = Hand::Free(socket);
-                if queue.ended { Take::End } else { Take::Nothing }
+                if queue.stage >= Stage::Ended { Take::End } else { Take::Nothing }
             }
         }
     }
@@ -225,7 +238,7 @@ impl Outlet {
     /// From now on nothing is sent. Gives the socket, unless somebody has it, who calls the writer when done.
     pub(super) fn close(&self) -> Option<WriteHalf> {
         let mut queue = self.queue.lock();
-        queue.over = true;
+        queue.reach(Stage::Over);
         queue.forget();
         match mem::replace(&mut queue.socket, Hand::Taken) {
             Hand::Free(socket) | Hand::Writers(socket) => Some(socket),
@@ -235,9 +248,17 @@ impl Outlet {
 }
 
 impl Queue {
+    fn reach(&mut self, stage: Stage) {
+        self.stage = self.stage.max(stage);
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
     fn add(&mut self, frame: Frame, limit: usize, packets: usize) -> bool {
         let bytes = self.bytes.saturating_add(frame.len());
-        let room = !self.over && self.frames.len() < packets && (self.bytes == 0 || bytes <= limit);
+        let room = !self.is_over() && self.frames.len() < packets && (self.bytes == 0 || bytes <= limit);
         if room {
             self.bytes = bytes;
             self.frames.push_back(frame);
@@ -262,7 +283,7 @@ impl Queue {
             self.bytes = self.bytes.saturating_sub(frame.len());
             done += 1;
         }
-        if done < batch.len() && !self.over {
+        if done < batch.len() && !self.is_over() {
             self.begun = written;
             batch.drain(done..).rev().for_each(|frame| self.frames.insert(0, frame));
         }
@@ -272,7 +293,7 @@ impl Queue {
     /// Nobody writes any more. Says whether the writer must know.
     fn give_back(&mut self, socket: WriteHalf) -> bool {
         self.socket = Hand::Free(socket);
-        self.ended || self.over || !self.frames.is_empty()
+        self.stage >= Stage::Ended || !self.frames.is_empty()
     }
 
     fn forget(&mut self) {
