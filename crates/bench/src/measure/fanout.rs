@@ -13,11 +13,14 @@ const WINDOW: u64 = 64;
 
 const EMULATOR: &str = "emulator";
 const SOCKETIO: &str = "socket.io";
+/// One `write` for each delivery and nothing else.
+const WRITES: &str = "bare writes";
 
 struct Hall {
     server: Puppet,
     audience: Puppet,
-    publisher: Puppet,
+    /// None where the server publishes by itself.
+    publisher: Option<Puppet>,
 }
 
 pub(super) async fn run(stage: &Stage) -> Result<Measurement, Failure> {
@@ -33,6 +36,8 @@ pub(super) async fn run(stage: &Stage) -> Result<Measurement, Failure> {
             let saturated = if *name == EMULATOR { stage.size(2_000, 400) } else { stage.size(150, 50) };
             deliver(&mut measurement, &hall, name, "saturated", saturated).await?;
         }
+        let hall = open(stage, WRITES).await?;
+        deliver(&mut measurement, &hall, WRITES, "paced", stage.size(200, 50)).await?;
     }
     for name in servers {
         idle(stage, &mut measurement, name).await?;
@@ -41,12 +46,19 @@ pub(super) async fn run(stage: &Stage) -> Result<Measurement, Failure> {
         let what = format!("deliveries per second of CPU, {how}");
         measurement.ratio((EMULATOR, &what), (SOCKETIO, &what), Target::AtLeast(least));
     }
+    let what = "deliveries per second of CPU, paced";
+    measurement.ratio((WRITES, what), (EMULATOR, what), Target::None);
     Ok(measurement)
 }
 
 async fn serve(stage: &Stage, name: &str) -> Result<(Puppet, Value), Failure> {
     if name == EMULATOR {
         return stage.emulator(Cores::All).await;
+    }
+    if name == WRITES {
+        let server = stage.role("writes", Cores::All)?;
+        let urls = server.call("start", json!({})).await?;
+        return Ok((server, urls));
     }
     let server = stage.node("socketio", "socketio.cjs", Cores::All)?;
     let urls = server.call("start", json!({ "broadcast": true })).await?;
@@ -60,8 +72,12 @@ async fn open(stage: &Stage, name: &str) -> Result<Hall, Failure> {
     let expression = format!("topic={TOPIC}");
     let seats = json!({ "url": urls["ftrack"], "connections": AUDIENCE, "expression": expression });
     audience.call("open", seats).await?;
+    if name == WRITES {
+        return Ok(Hall { server, audience, publisher: None });
+    }
     let publisher = stage.role("ours", Cores::All)?;
     publisher.call("connect", json!({ "url": urls["ftrack"], "window": WINDOW })).await?;
+    let publisher = Some(publisher);
     Ok(Hall { server, audience, publisher })
 }
 
@@ -72,11 +88,12 @@ async fn deliver(
     how: &str,
     count: u64,
 ) -> Result<(), Failure> {
+    let publisher = hall.publisher.as_ref().unwrap_or(&hall.server);
     let publish = async |count: u64| {
         let command = if how == "paced" { "pace" } else { "publish" };
         let args = json!({ "count": count, "window": WINDOW, "per_second": PER_SECOND });
         let listening = hall.audience.call("receive", json!({ "count": count * AUDIENCE }));
-        let (heard, _) = tokio::try_join!(listening, hall.publisher.call(command, args))?;
+        let (heard, _) = tokio::try_join!(listening, publisher.call(command, args))?;
         Ok::<_, Failure>(heard)
     };
     publish(5).await?;

@@ -7,6 +7,7 @@ mod nats;
 mod ours;
 mod server;
 mod socket;
+mod writes;
 
 use interop::Failure;
 use tokio::runtime::{Builder, Runtime};
@@ -31,6 +32,7 @@ pub fn play(role: &str) -> Result<(), Failure> {
             on(here())?.block_on(async { party::obey(floor::Floor::new(floor::Depth::of(role))).await })
         }
         "idle" => on(here())?.block_on(party::obey(idle::Idle::default())),
+        "writes" => on(here())?.block_on(party::obey(writes::Writes::default())),
         "nats" => on(here())?.block_on(party::obey(nats::Nats::default())),
         "http" => on(here())?.block_on(party::obey(http::Http::default())),
         other => return Err(Failure::new(format!("\"{other}\" is not a part to play"))),

@@ -1,52 +1,52 @@
-//! The life of one websocket: a reader that never waits for the client to read, and a writer that empties a queue.
+//! The life of one websocket: a reader that never waits for the client to read. What it has to hear goes through an
+//! [outlet](super::outlet).
 //!
 //! Frames to clients are written here rather than by a websocket library, because what must *not* be sent is the
 //! point: no Close frame (the Python client goes deaf), no pongs (the old server's were broken, so nobody may
 //! rely on them), no extension. A text frame from a server is two to ten bytes and the text.
 
+use std::future::poll_fn;
+use std::mem;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use event_core::Event;
 use futures_util::StreamExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Join, ReadHalf, Sink, WriteHalf, split};
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Join, Sink};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use transport_ws::packet::{Advice, LikelyEvent, Packet, PacketId, Reason};
 
-use super::frame::{Frame, put_frame, put_header};
+use super::frame::Frame;
 use super::hub::{Cut, Hub};
-use super::link::{Attached, Signals};
+use super::link::Attached;
+use super::rounds::Round;
 use super::router::{ConnectionId, EVENT_NAME};
-use crate::net::{Fate, Socket, Tasks};
+use super::writer::{LINGER, Writer};
+use crate::net::{Fate, ReadHalf, Socket, Tasks};
 
-/// How long a client that is put out has to read what is left, and to close its own side.
-const LINGER: Duration = Duration::from_secs(1);
-/// Small frames are gathered up to this size before they are written.
-const GATHER: usize = 64 * 1024;
 /// Bytes read at a time, and held by every idle connection.
 const READ_BUFFER: usize = 8 * 1024;
 /// Messages handled before other tasks get a turn.
 const TURN: usize = 128;
 
-type Reader = WebSocketStream<Join<ReadHalf<Socket>, Sink>>;
+type Reader = WebSocketStream<Join<ReadHalf, Sink>>;
 
 /// Serves a websocket whose handshake was used for `user`, until either side ends it.
 pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: Socket, early: Bytes, user: Arc<str>) {
     let valve = Arc::clone(stream.valve());
-    let (read_half, write_half) = split(stream);
-    let mut attached = hub.attach(user, Arc::clone(&valve), tasks.stop.child_token());
+    let (read_half, write_half) = stream.into_split();
+    let attached = hub.attach(user, write_half, Arc::clone(&valve), tasks.stop.child_token());
     let id = attached.id;
     tracing::debug!(connection = id, "connected");
-    if let Some(queue) = attached.ends.queue.take() {
-        tasks.tracker.spawn(write(Writer::new(&attached, queue, write_half)));
-    }
+    tasks.tracker.spawn(Writer::new(&attached).write());
     let mut reader = reader(read_half, early, hub.config.max_frame).await;
     read(&attached, &mut reader).await;
     tracing::debug!(connection = id, "disconnected");
@@ -58,21 +58,20 @@ pub(super) async fn serve(hub: Arc<Hub>, tasks: Tasks, stream: Socket, early: By
 
 /// Tells a client that its session id is not valid, and closes.
 pub(super) async fn refuse(tasks: Tasks, stream: Socket) {
-    let (read_half, mut write_half) = split(stream);
+    let (read_half, mut write_half) = stream.into_split();
     let packet = Packet::Error {
         endpoint: "",
         reason: Some(Reason::ClientNotHandshaken),
         advice: Some(Advice::Reconnect),
     };
-    let mut frame = Vec::new();
-    put_frame(&mut frame, packet.encode().as_bytes());
-    let _ = timeout(LINGER, write_half.write_all(&frame)).await;
+    let frame = Frame::from(packet);
+    let _ = timeout(LINGER, write_half.write_all(frame.rest(0))).await;
     let _ = timeout(LINGER, write_half.shutdown()).await;
     drain(read_half, &tasks.stop).await;
 }
 
 /// Reads what the client still sends, so that closing ends in a FIN: a reset could overtake the last packet.
-async fn drain(mut read_half: ReadHalf<Socket>, stop: &CancellationToken) {
+async fn drain(mut read_half: ReadHalf, stop: &CancellationToken) {
     let mut scrap = vec![0; 16 * 1024];
     let to_the_end = async { while read_half.read(&mut scrap).await.is_ok_and(|n| n > 0) {} };
     tokio::select! {
@@ -83,7 +82,7 @@ async fn drain(mut read_half: ReadHalf<Socket>, stop: &CancellationToken) {
 }
 
 /// The reading side alone: whatever the library wants to answer goes nowhere.
-async fn reader(read_half: ReadHalf<Socket>, early: Bytes, max_frame: usize) -> Reader {
+async fn reader(read_half: ReadHalf, early: Bytes, max_frame: usize) -> Reader {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(max_frame))
@@ -94,28 +93,99 @@ async fn reader(read_half: ReadHalf<Socket>, early: Bytes, max_frame: usize) -> 
 
 async fn read(attached: &Attached, reader: &mut Reader) {
     let hub = &attached.hub;
-    let cut = attached.ends.signals.cut.cancelled();
-    tokio::pin!(cut);
+    let cut = pin!(attached.ends.signals.cut.cancelled());
+    let mut inbox = Inbox {
+        hub,
+        reader,
+        cut,
+        silence: Silence::new(hub.config.heartbeat_timeout),
+        round: Round::default(),
+    };
     for turn in 1.. {
-        let next = tokio::select! {
-            biased;
-            () = &mut cut => return,
-            next = timeout(hub.config.heartbeat_timeout, reader.next()) => next,
-        };
-        match next {
-            Err(_) => return hub.cut(attached.id, Cut::Silent),
-            Ok(Some(Ok(Message::Text(text)))) => gauge(attached, &text),
-            Ok(Some(Ok(Message::Close(_))) | None) => return,
-            Ok(Some(Ok(_))) => hub.count(|stats| stats.frames_ignored += 1),
-            Ok(Some(Err(WsError::Capacity(_)))) => return hub.cut(attached.id, Cut::Oversize),
-            Ok(Some(Err(error))) => {
+        match inbox.next().await {
+            Next::Silent => {
+                hub.cut(attached.id, Cut::Silent);
+                break;
+            }
+            Next::Message(Some(Ok(Message::Text(text)))) => gauge(attached, &text),
+            Next::Cut | Next::Message(Some(Ok(Message::Close(_))) | None) => break,
+            Next::Message(Some(Ok(_))) => hub.count(|stats| stats.frames_ignored += 1),
+            Next::Message(Some(Err(WsError::Capacity(_)))) => {
+                hub.cut(attached.id, Cut::Oversize);
+                break;
+            }
+            Next::Message(Some(Err(error))) => {
                 tracing::debug!(connection = attached.id, %error, "the websocket failed");
-                return;
+                break;
             }
         }
         if turn % TURN == 0 {
+            inbox.round.send_to_few(hub);
             tokio::task::yield_now().await;
         }
+    }
+    inbox.round.send_to_few(hub);
+}
+
+/// What a client says, and what has to be done before waiting for it.
+struct Inbox<'a, 'c> {
+    hub: &'a Hub,
+    reader: &'a mut Reader,
+    cut: Pin<&'a mut WaitForCancellationFuture<'c>>,
+    silence: Silence,
+    round: Round,
+}
+
+enum Next {
+    Message(Option<Result<Message, WsError>>),
+    Cut,
+    Silent,
+}
+
+impl Inbox<'_, '_> {
+    async fn next(&mut self) -> Next {
+        poll_fn(|cx| {
+            if self.cut.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Cut);
+            }
+            if let Poll::Ready(message) = self.reader.poll_next_unpin(cx) {
+                self.silence.broken = true;
+                return Poll::Ready(Next::Message(message));
+            }
+            self.round.send_to_few(self.hub);
+            self.silence.poll(cx).map(|()| Next::Silent)
+        })
+        .await
+    }
+}
+
+/// How long a client has said nothing. The timer is moved when it ends, not for each message.
+struct Silence {
+    longest: Duration,
+    /// Something was said since the clock was looked at.
+    broken: bool,
+    heard: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "tokio's clock, which tests can pause")]
+impl Silence {
+    fn new(longest: Duration) -> Self {
+        Self { longest, broken: false, heard: Instant::now(), timer: Box::pin(sleep(longest)) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if mem::take(&mut self.broken) {
+            self.heard = Instant::now();
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let end = self.heard + self.longest;
+            if end <= self.timer.deadline() {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(end);
+        }
+        Poll::Pending
     }
 }
 
@@ -182,98 +252,6 @@ fn event(text: &Utf8Bytes, name: &str, args: &[&str]) -> Result<Event, String> {
         }
         _ => Err(format!("\"args\" has {} members; put exactly one event there", args.len())),
     }
-}
-
-struct Writer {
-    hub: Arc<Hub>,
-    queue: mpsc::Receiver<Frame>,
-    signals: Signals,
-    socket: WriteHalf<Socket>,
-}
-
-impl Writer {
-    fn new(attached: &Attached, queue: mpsc::Receiver<Frame>, socket: WriteHalf<Socket>) -> Self {
-        Self { hub: Arc::clone(&attached.hub), queue, signals: attached.ends.signals.clone(), socket }
-    }
-
-    /// Writes until the queue ends or the socket fails.
-    async fn run(&mut self) {
-        let period = self.hub.config.heartbeat_interval;
-        let mut beat = interval(period);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.reset();
-        let mut batch = Vec::new();
-        let mut buffer = Vec::new();
-        loop {
-            let written = tokio::select! {
-                biased;
-                _ = beat.tick() => {
-                    self.hub.count(|stats| stats.heartbeats_sent += 1);
-                    put_frame(&mut buffer, b"2::");
-                    self.flush(&mut buffer).await
-                }
-                taken = self.queue.recv_many(&mut batch, TURN) => {
-                    if taken == 0 {
-                        return;
-                    }
-                    self.write_batch(&mut batch, &mut buffer).await
-                }
-            };
-            if written.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn write_batch(&mut self, batch: &mut Vec<Frame>, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-        let mut bytes = 0;
-        for frame in batch.drain(..) {
-            bytes += frame.len();
-            if buffer.len() + frame.len() > GATHER {
-                self.flush(buffer).await?;
-            }
-            let packet = match frame {
-                Frame::Text(packet) => {
-                    put_header(buffer, packet.len());
-                    packet
-                }
-                Frame::Raw(raw) => raw,
-            };
-            if packet.len() > GATHER {
-                self.flush(buffer).await?;
-                self.socket.write_all(&packet).await?;
-            } else {
-                buffer.extend_from_slice(&packet);
-            }
-        }
-        self.flush(buffer).await?;
-        self.signals.queued.fetch_sub(bytes, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn flush(&mut self, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-        self.socket.write_all(buffer).await?;
-        buffer.clear();
-        Ok(())
-    }
-}
-
-async fn write(mut writer: Writer) {
-    let Signals { leave, cut, .. } = writer.signals.clone();
-    let overdue = async {
-        leave.cancelled().await;
-        sleep(LINGER).await;
-    };
-    tokio::select! {
-        biased;
-        () = cut.cancelled() => {}
-        () = overdue => {}
-        () = writer.run() => {}
-    }
-    // The FIN; with TLS the client is told before.
-    let _ = timeout(LINGER, writer.socket.shutdown()).await;
-    drop(writer);
-    cut.cancel();
 }
 
 #[cfg(test)]

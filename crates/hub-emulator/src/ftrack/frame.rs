@@ -3,43 +3,51 @@
 use bytes::Bytes;
 use transport_ws::packet::Packet;
 
-/// Something to send.
+/// The longest head of a frame.
+const MAX_HEADER: usize = 10;
+
+/// Something to send, as it goes over the wire: shared by all who get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame {
-    /// A packet, to be sent as an unfragmented text frame.
-    Text(Bytes),
-    /// Bytes that are sent as they are.
-    Raw(Bytes),
-}
+pub(super) struct Frame(Bytes);
 
 impl Frame {
-    /// How much room it takes in a queue.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Text(bytes) | Self::Raw(bytes) => bytes.len(),
-        }
+    /// A packet, to be sent as an unfragmented text frame.
+    pub(super) fn text(packet: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_HEADER + packet.len());
+        put_header(&mut bytes, packet.len());
+        bytes.extend_from_slice(packet);
+        Self(bytes.into())
+    }
+
+    /// Bytes that are sent as they are.
+    pub(super) fn raw(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
     }
 
     /// A Close frame, which a conforming server would send.
     pub(super) fn close(code: u16) -> Self {
         let [high, low] = code.to_be_bytes();
-        Self::Raw(Bytes::copy_from_slice(&[0x88, 2, high, low]))
+        Self::raw(vec![0x88, 2, high, low])
+    }
+
+    /// How much it is.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What is left of it when so many bytes are written.
+    pub(super) fn rest(&self, written: usize) -> &[u8] {
+        self.0.get(written..).unwrap_or_default()
     }
 }
 
 impl From<Packet<'_>> for Frame {
     fn from(packet: Packet<'_>) -> Self {
-        Self::Text(packet.encode().into())
+        Self::text(packet.encode().as_bytes())
     }
 }
 
-/// Appends an unfragmented text frame.
-pub(super) fn put_frame(out: &mut Vec<u8>, text: &[u8]) {
-    put_header(out, text.len());
-    out.extend_from_slice(text);
-}
-
-/// Appends the head of one.
+/// Appends the head of an unfragmented text frame.
 pub(super) fn put_header(out: &mut Vec<u8>, length: usize) {
     const FINAL_TEXT: u8 = 0x81;
     out.push(FINAL_TEXT);

@@ -1,26 +1,32 @@
-//! The queue between the hub and the writer of one connection: bounded in packets and in bytes. And what the hub knows
-//! about the connection otherwise.
+//! What the hub knows about a connection: its outlet, its signals, and what is to go wrong with it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use transport_ws::packet::Packet;
 
 use super::faults::{Acks, After, Pending};
 use super::frame::Frame;
 use super::hub::Hub;
+use super::outlet::Outlet;
 use super::router::ConnectionId;
-use crate::net::Valve;
+use crate::net::{Fate, Rate, Valve, WriteHalf};
 
-/// The hub's end. The queue ends when this is dropped.
+/// The hub's end. The connection ends when this is dropped and what is queued is sent.
+///
+/// A large round reads this much of a thousand of them: it is small, and what it does not need is elsewhere.
 #[derive(Debug)]
 pub(super) struct Link {
+    outlet: Arc<Outlet>,
+    pub(super) rest: Box<Rest>,
+}
+
+/// What is not needed for queueing.
+#[derive(Debug)]
+pub(super) struct Rest {
     user: Arc<str>,
-    queue: mpsc::Sender<Frame>,
     signals: Signals,
-    pub(super) valve: Arc<Valve>,
+    valve: Arc<Valve>,
     pub(super) acks: Acks,
     pub(super) gauge: Gauge,
 }
@@ -36,8 +42,6 @@ pub(super) struct Gauge {
 /// What both ends see.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
-    /// The bytes in the queue; the writer takes off what it has sent.
-    pub(super) queued: Arc<AtomicUsize>,
     /// Every packet of the client is to be gauged: something may go wrong.
     pub(super) gauged: Arc<AtomicBool>,
     /// The client is being put out: what is queued may still go out, for a short time.
@@ -49,8 +53,7 @@ pub(super) struct Signals {
 /// The connection's end.
 #[derive(Debug)]
 pub(super) struct Ends {
-    /// What to send, in order; taken by the writer.
-    pub(super) queue: Option<mpsc::Receiver<Frame>>,
+    pub(super) outlet: Arc<Outlet>,
     pub(super) signals: Signals,
 }
 
@@ -63,61 +66,77 @@ pub(super) struct Attached {
 }
 
 impl Link {
-    /// A queue for `packets` packets, with `1::` in it.
+    /// A queue for `packets` packets.
     pub(super) fn new(
         user: Arc<str>,
-        packets: usize,
+        (socket, packets): (WriteHalf, usize),
         valve: Arc<Valve>,
         cut: CancellationToken,
     ) -> (Self, Ends) {
-        let (queue, receiver) = mpsc::channel(packets);
+        let outlet = Arc::new(Outlet::new(socket, packets));
         let leave = CancellationToken::new();
-        let signals = Signals { queued: Arc::default(), gauged: Arc::default(), leave, cut };
-        let (acks, gauge) = (Acks::default(), Gauge::default());
-        let link = Self { user, queue, signals: signals.clone(), valve, acks, gauge };
-        link.push(Packet::Connect { endpoint: "", query: "" }.into(), usize::MAX);
-        (link, Ends { queue: Some(receiver), signals })
+        let signals = Signals { gauged: Arc::default(), leave, cut };
+        let ends = Ends { outlet: Arc::clone(&outlet), signals: signals.clone() };
+        let rest = Rest { user, signals, valve, acks: Acks::default(), gauge: Gauge::default() };
+        (Self { outlet, rest: Box::new(rest) }, ends)
     }
 
     /// The user of the handshake.
     pub(super) fn user(&self) -> &str {
-        &self.user
+        &self.rest.user
     }
 
     /// The bytes that wait to be sent.
     pub(super) fn queued_bytes(&self) -> usize {
-        self.signals.queued.load(Ordering::Relaxed)
+        self.outlet.queued_bytes()
     }
 
     /// Whether to ask the hub about every packet.
     pub(super) fn set_gauged(&self, gauged: bool) {
-        self.signals.gauged.store(gauged, Ordering::Relaxed);
+        self.rest.signals.gauged.store(gauged, Ordering::Relaxed);
     }
 
     /// Queues something unless there would be more than `limit` bytes; an empty queue takes anything. Says whether
-    /// there was room.
-    pub(super) fn push(&self, frame: Frame, limit: usize) -> bool {
-        let (length, queued) = (frame.len(), &self.signals.queued);
-        let before = queued.fetch_add(length, Ordering::Relaxed);
-        let room = before == 0 || before.saturating_add(length) <= limit;
-        let pushed = room && self.queue.try_send(frame).is_ok();
-        if !pushed {
-            queued.fetch_sub(length, Ordering::Relaxed);
-        }
-        pushed
+    /// there was room. What has to be sent is on the list then.
+    pub(super) fn push(&self, frame: Frame, limit: usize, list: &mut Vec<Arc<Outlet>>) -> bool {
+        self.outlet.push(frame, limit, list)
+    }
+
+    /// What the client says is read so slowly.
+    pub(super) fn limit_reads(&self, rate: Rate) {
+        self.rest.valve.limit_reads(rate);
+    }
+
+    /// What it is told is written so slowly.
+    pub(super) fn limit_writes(&self, rate: Rate) {
+        self.rest.valve.limit_writes(rate);
+        self.outlet.leave_to_writer();
+    }
+
+    /// Decides how the stream ends.
+    pub(super) fn turn(&self, fate: Fate) {
+        self.rest.valve.turn(fate);
+        self.outlet.leave_to_writer();
     }
 
     /// A last word. Drop the link next.
     pub(super) fn put_out(&self, farewell: Frame) {
-        self.signals.leave.cancel();
-        if !self.push(farewell, usize::MAX) {
+        self.rest.signals.leave.cancel();
+        if !self.outlet.end_with(farewell) {
             self.cut();
         }
     }
 
     /// Ends the connection without a word.
     pub(super) fn cut(&self) {
-        self.signals.cut.cancel();
+        self.outlet.forget();
+        self.rest.signals.cut.cancel();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.outlet.end();
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Inside: `router` decides who gets what, `users` who may come in; `hub` is what all connections share
 //! and where faults strike; `faults` says which do; `frame` is what is written; `http` answers
-//! requests, `connection` is the life of one websocket and `link` the queue between the two; `server` owns the
-//! listening socket and every task.
+//! requests, `connection` is the life of one websocket, `link` what the hub has of it, and `outlet` the queue between
+//! the two, which `rounds` and `writer` empty; `server` owns the listening socket and every task.
 
 mod admin;
 mod connection;
@@ -14,12 +14,15 @@ mod frame;
 mod http;
 mod hub;
 mod link;
+mod outlet;
 mod repeats;
+mod rounds;
 mod router;
 mod server;
 mod users;
 #[cfg(feature = "inspector")]
 mod watch;
+mod writer;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -8,6 +8,7 @@
 //! - `ftrack.meta.subscribe` and `ftrack.meta.unsubscribe` are for the hub and not routed;
 //! - an event with the id of a recent one is dropped.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(super) struct Router {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_id: HashMap<SubscriptionId, Vec<u32>>,
+    /// How many subscriptions have an expression; equal ones share it.
+    expressions: HashMap<Expression, usize>,
     index: Index,
     repeats: Repeats,
     limit: usize,
@@ -84,6 +87,7 @@ impl Router {
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
+            expressions: HashMap::new(),
             index: Index::new(),
             repeats,
             limit,
@@ -142,6 +146,7 @@ impl Router {
         } else if self.subscriptions() >= self.limit {
             return Err(format!("the hub has {} subscriptions, and takes no more", self.limit));
         }
+        let expression = self.shared(expression);
         self.occupy(id, Slot { connection, expression, subscriber });
         Ok(())
     }
@@ -178,12 +183,19 @@ impl Router {
             self.index.candidates(event, &mut found);
             &found
         };
-        let mut to: Vec<ConnectionId> = candidates
-            .iter()
-            .filter_map(|number| self.slots.get(*number as usize)?.as_ref())
-            .filter(|slot| slot.expression.matches(event) && target.includes(&slot.subscriber))
-            .map(|slot| slot.connection)
-            .collect();
+        let mut to: Vec<ConnectionId> = Vec::with_capacity(candidates.len());
+        // Subscriptions with one expression often stand beside each other: it is asked once.
+        let mut asked: Option<(&Expression, bool)> = None;
+        for slot in candidates.iter().filter_map(|number| self.slots.get(*number as usize)?.as_ref()) {
+            let matches = match asked {
+                Some((expression, matches)) if *expression == slot.expression => matches,
+                _ => slot.expression.matches(event),
+            };
+            asked = Some((&slot.expression, matches));
+            if matches && target.includes(&slot.subscriber) {
+                to.push(slot.connection);
+            }
+        }
         to.sort_unstable();
         to.dedup();
         self.candidates = found;
@@ -202,9 +214,30 @@ impl Router {
         self.slots[number as usize] = Some(slot);
     }
 
+    /// The same expression as other subscriptions have, counted.
+    fn shared(&mut self, expression: Expression) -> Expression {
+        match self.expressions.entry(expression) {
+            Entry::Occupied(mut entry) => {
+                *entry.get_mut() += 1;
+                entry.key().clone()
+            }
+            Entry::Vacant(entry) => {
+                let expression = entry.key().clone();
+                entry.insert(1);
+                expression
+            }
+        }
+    }
+
     fn vacate(&mut self, id: &SubscriptionId, number: u32) {
         let Some(slot) = self.slots.get_mut(number as usize).and_then(Option::take) else { return };
         self.index.remove(number, &slot.expression);
+        if let Some(count) = self.expressions.get_mut(&slot.expression) {
+            *count -= 1;
+            if *count == 0 {
+                self.expressions.remove(&slot.expression);
+            }
+        }
         self.free.push(number);
         if let Some(numbers) = self.by_id.get_mut(id) {
             numbers.retain(|n| *n != number);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Action, Hub, Stage, http};
+use super::{Action, Hub, Stage, http, rounds};
 use crate::error::Error;
 use crate::net::{self, Door, Gate, Place, Trouble};
 
@@ -29,6 +29,7 @@ impl Server {
         let socket = net::Server::start(place, door, HEAD_TIMEOUT, gate, |tasks, _| {
             hub.set_running(true);
             tasks.tracker.spawn(Arc::clone(&hub).run_schedule(tasks.stop.clone()));
+            tasks.tracker.spawn(rounds::run(Arc::clone(&hub), tasks.stop.clone()));
             tasks.tracker.spawn(forget_handshakes(Arc::clone(&hub), tasks.stop.clone()));
             http::site(Arc::clone(&hub), tasks.clone())
         })

@@ -1,5 +1,6 @@
 //! What carries bytes, for both services: streams over TCP or in memory, and the server that answers on them.
 
+mod carrier;
 mod memory;
 mod server;
 mod socket;
@@ -15,5 +16,5 @@ pub use memory::MemoryStream;
 #[cfg(feature = "tls")]
 pub(crate) use crate::secure::Identity as Secure;
 pub(crate) use server::{Door, Ending, Gate, Place, Server, Tasks, Trouble};
-pub(crate) use socket::Socket;
+pub(crate) use socket::{ReadHalf, Socket, WriteHalf};
 pub(crate) use valve::{Fate, Rate, Valve};

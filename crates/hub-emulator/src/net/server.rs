@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Secure;
+use super::carrier::{Untold, Wire};
 use super::memory::{MemoryStream, pair};
-use super::socket::{Socket, Untold, Wire};
+use super::socket::Socket;
 use super::valve::{Fate, Rate, Valve};
 use crate::error::Error;
 

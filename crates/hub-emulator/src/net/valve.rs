@@ -80,6 +80,12 @@ impl Valve {
         keep(&mut flow.writer, waker);
         (flow.fate, flow.writes)
     }
+
+    /// Whether bytes go out as they come.
+    pub(super) fn lets_writes_through(&self) -> bool {
+        let flow = self.0.lock();
+        flow.fate == Fate::Open && flow.writes.is_none()
+    }
 }
 
 fn keep(slot: &mut Option<Waker>, waker: &Waker) {

@@ -131,6 +131,42 @@ async fn a_busy_publisher_reaches_a_reading_subscriber_in_order() {
     }
 }
 
+/// Few are written to by the publisher's reader, many by the task that makes rounds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_gets_the_events_of_two_publishers_in_order_whoever_writes_them() {
+    const EACH: i64 = 400;
+    for audience in [2, 40] {
+        let emulator = Emulator::start().await.unwrap();
+        let mut readers = Vec::new();
+        for n in 0..audience {
+            let mut reader = Client::connect(&emulator).await;
+            reader.subscribe(&json!({"id": format!("s{n}")}), "topic=a").await;
+            readers.push(reader);
+        }
+        let publish = async |from: i64| {
+            let mut publisher = Client::connect(&emulator).await;
+            // 1.6 MB for each reader, who does not read before all is said.
+            let filler = "x".repeat(2_000);
+            for n in 0..EACH {
+                let data = json!({"from": from, "n": n, "filler": filler});
+                publisher.publish_acked(&json!({"topic": "a", "data": data})).await;
+            }
+        };
+        tokio::join!(publish(0), publish(1));
+        for reader in &mut readers {
+            let mut next = [0, 0];
+            while next != [EACH, EACH] {
+                let event = reader.next_event().await;
+                let from = usize::try_from(event["data"]["from"].as_i64().unwrap()).unwrap();
+                assert_eq!(event["data"]["n"], next[from]);
+                next[from] += 1;
+            }
+        }
+        let stats = emulator.stats();
+        assert_eq!((stats.deliveries, stats.cut_slow), (2 * EACH.unsigned_abs() * audience, 0));
+    }
+}
+
 fn parse(event: &Value) -> Event {
     Event::from_json(event.to_string()).unwrap()
 }

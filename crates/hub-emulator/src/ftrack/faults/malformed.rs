@@ -96,27 +96,28 @@ impl Malformed {
             Self::NotAnEvent => event("42"),
             Self::OtherName => text(format!(r#"5:::{{"name":"other.event","args":[{EVENT}]}}"#)),
             Self::UnknownAck => text(r#"6:::999999999+[{"success":true}]"#),
-            Self::DuplicateAck => last_ack
-                .map_or_else(|| text(r#"6:::999999999+[{"success":true}]"#), |ack| Frame::Text(ack.clone())),
+            Self::DuplicateAck => {
+                last_ack.map_or_else(|| text(r#"6:::999999999+[{"success":true}]"#), |ack| Frame::text(ack))
+            }
             Self::BareAck => text("6::"),
             Self::BadAck => text("6:::1+[{"),
-            Self::BadUtf8 => Frame::Raw(Bytes::from_static(&[0x81, 4, b'5', b':', 0xff, 0xfe])),
-            Self::Binary => Frame::Raw(Bytes::from_static(&[0x82, 3, 1, 2, 3])),
-            Self::ReservedBit => Frame::Raw(Bytes::from_static(&[0xc2, 0x8a, 0x00])),
-            Self::ReservedOpcode => Frame::Raw(Bytes::from_static(&[0x83, 1, b'x'])),
-            Self::Masked => Frame::Raw(Bytes::from_static(&[0x81, 0x83, 0, 0, 0, 0, b'2', b':', b':'])),
-            Self::Continuation => Frame::Raw(Bytes::from_static(&[0x80, 1, b'x'])),
+            Self::BadUtf8 => Frame::raw(&[0x81, 4, b'5', b':', 0xff, 0xfe][..]),
+            Self::Binary => Frame::raw(&[0x82, 3, 1, 2, 3][..]),
+            Self::ReservedBit => Frame::raw(&[0xc2, 0x8a, 0x00][..]),
+            Self::ReservedOpcode => Frame::raw(&[0x83, 1, b'x'][..]),
+            Self::Masked => Frame::raw(&[0x81, 0x83, 0, 0, 0, 0, b'2', b':', b':'][..]),
+            Self::Continuation => Frame::raw(&[0x80, 1, b'x'][..]),
             Self::Length65536 => {
                 let mut frame = vec![0x81, 126, 0, 0];
                 frame.resize(4 + 65_536, b'x');
-                Frame::Raw(frame.into())
+                Frame::raw(frame)
             }
-            Self::TruncatedFrame => Frame::Raw(Bytes::from_static(&[0x81, 100, b'5', b':', b':'])),
+            Self::TruncatedFrame => Frame::raw(&[0x81, 100, b'5', b':', b':'][..]),
             Self::Huge => {
                 let mut frame = Vec::with_capacity(SIXTEEN_MIB + 10);
                 put_header(&mut frame, SIXTEEN_MIB);
                 frame.resize(frame.len() + SIXTEEN_MIB, b'x');
-                Frame::Raw(frame.into())
+                Frame::raw(frame)
             }
         }
     }
@@ -128,5 +129,5 @@ impl Malformed {
 }
 
 fn text(text: impl Into<String>) -> Frame {
-    Frame::Text(Bytes::from(text.into()))
+    Frame::text(text.into().as_bytes())
 }

@@ -15,6 +15,7 @@ use crate::ftrack::Witness;
 use crate::ftrack::faults::{Dial, Sent};
 use crate::ftrack::frame::Frame;
 use crate::ftrack::link::Link;
+use crate::ftrack::outlet::Outlet;
 use crate::ftrack::router::{ConnectionId, Outcome, Router};
 use crate::state::{ConnectionInfo, Stats, SubscriptionInfo};
 
@@ -30,6 +31,8 @@ pub(super) struct Inner {
     pub(super) running: bool,
     pub(super) router: Router,
     pub(super) links: BTreeMap<ConnectionId, Link>,
+    /// The outlets with something to send that nobody is about to send.
+    pub(super) waiting: Vec<Arc<Outlet>>,
     pub(super) next: ConnectionId,
     pub(super) handshakes: HashMap<String, Handshake>,
     pub(super) stats: Stats,
@@ -130,7 +133,7 @@ impl Inner {
             return;
         }
         let Some(link) = self.links.get_mut(&to) else { return };
-        let sent = match link.acks.pass(ack) {
+        let sent = match link.rest.acks.pass(ack) {
             Sent::Now(ack) => vec![ack],
             Sent::Reordered(acks) => {
                 self.dial.fired.count("reorder_acks");
@@ -145,16 +148,17 @@ impl Inner {
         };
         for ack in sent {
             self.stats.acks += 1;
-            self.push(to, Frame::Text(ack), limit);
+            self.push(to, Frame::text(&ack), limit);
         }
     }
 
     /// Queues a packet for several connections; says for how many there was room.
     pub(super) fn deliver(&mut self, to: &[ConnectionId], packet: &Bytes, limit: usize) -> usize {
-        let queued = to
-            .iter()
-            .filter(|connection| self.push(**connection, Frame::Text(packet.clone()), limit))
-            .count();
+        if to.is_empty() {
+            return 0;
+        }
+        let frame = Frame::text(packet);
+        let queued = to.iter().filter(|connection| self.push(**connection, frame.clone(), limit)).count();
         self.stats.deliveries += queued as u64;
         queued
     }
@@ -162,7 +166,7 @@ impl Inner {
     /// Queues something, or cuts the client that has not read what came before.
     pub(super) fn push(&mut self, to: ConnectionId, frame: Frame, limit: usize) -> bool {
         let Some(link) = self.links.get(&to) else { return false };
-        let pushed = link.push(frame, limit);
+        let pushed = link.push(frame, limit, &mut self.waiting);
         if !pushed && let Some(link) = self.remove(to) {
             tracing::debug!(connection = to, "cutting a client that does not read");
             link.cut();
@@ -189,7 +193,7 @@ impl Inner {
     fn forget(&mut self, connection: ConnectionId, link: &Link) {
         self.router.disconnect(connection);
         self.stats.connections_closed += 1;
-        for pending in &link.gauge.pending {
+        for pending in &link.rest.gauge.pending {
             self.dial.give_back(pending);
         }
     }

@@ -19,12 +19,13 @@ use super::Config;
 use super::faults::Dial;
 use super::frame::Frame;
 use super::link::{Attached, Link};
+use super::outlet::Outlet;
 use super::repeats::Repeats;
 use super::router::{ConnectionId, Outcome, Router};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::faults::{Defect, Defects};
-use crate::net::Valve;
+use crate::net::{Valve, WriteHalf};
 use crate::state::{ConnectionInfo, Published, State, Stats};
 
 /// What the connections of one emulator share. Outlives restarts.
@@ -33,6 +34,8 @@ pub(crate) struct Hub {
     pub(crate) config: Config,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// There is something to send, for the task that makes rounds.
+    pub(super) rounds: Notify,
     clock: Arc<Clock>,
 }
 
@@ -55,6 +58,7 @@ impl Hub {
             running: false,
             router: new_router(&config),
             links: BTreeMap::new(),
+            waiting: Vec::new(),
             next: 1,
             handshakes: HashMap::new(),
             stats: Stats::default(),
@@ -69,7 +73,13 @@ impl Hub {
             #[cfg(feature = "inspector")]
             watchers: super::watch::Watchers::default(),
         };
-        Arc::new(Self { config, inner: Mutex::new(inner), changed: Notify::new(), clock })
+        Arc::new(Self {
+            config,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            rounds: Notify::new(),
+            clock,
+        })
     }
 
     pub(crate) fn state(&self) -> State {
@@ -120,6 +130,7 @@ impl Hub {
             inner.running = running;
             inner.handshakes.clear();
             inner.remove_links(Link::cut);
+            inner.waiting.clear();
             inner.router = new_router(&self.config);
         });
     }
@@ -221,10 +232,11 @@ impl Hub {
     pub(super) fn attach(
         self: &Arc<Self>,
         user: Arc<str>,
+        socket: WriteHalf,
         valve: Arc<Valve>,
         cut: CancellationToken,
     ) -> Attached {
-        let (link, ends) = Link::new(user, self.config.queue_frames, valve, cut);
+        let (link, ends) = Link::new(user, (socket, self.config.queue_frames), valve, cut);
         let now = self.now();
         let id = self.change(|inner| {
             let id = inner.next;
@@ -233,6 +245,7 @@ impl Hub {
             if inner.running {
                 inner.router.connect(id);
                 inner.links.insert(id, link);
+                inner.push(id, Packet::Connect { endpoint: "", query: "" }.into(), usize::MAX);
                 inner.arm(id, now);
             } else {
                 link.cut();
@@ -252,11 +265,12 @@ impl Hub {
     pub(super) fn receive(&self, from: ConnectionId, id: Option<PacketId>, event: &Result<Event, String>) {
         let now = self.now();
         let limit = self.config.queue_bytes;
-        self.change(|inner| {
+        self.change_and_send_later(|inner| {
             if !inner.links.contains_key(&from) {
                 return;
             }
-            let refused = id.is_some() && inner.links.get_mut(&from).is_some_and(|link| link.acks.refuses());
+            let refused =
+                id.is_some() && inner.links.get_mut(&from).is_some_and(|link| link.rest.acks.refuses());
             let outcome = match event {
                 _ if refused => {
                     inner.dial.fired.count("refuse_acks");
@@ -285,7 +299,7 @@ impl Hub {
     /// A packet that the receiving library answers by itself: `6:::N`.
     pub(super) fn acknowledge_plainly(&self, to: ConnectionId, number: u64) {
         let (limit, now) = (self.config.queue_bytes, self.now());
-        self.change(|inner| {
+        self.change_and_send_later(|inner| {
             inner.acknowledge_with(to, Packet::ack(number, vec![]).encode().into(), limit, now);
         });
     }
@@ -318,7 +332,36 @@ impl Hub {
         self.change(|inner| inner.rescheduled.notify_waiters());
     }
 
+    /// What has to be sent, if that is for no more than `most` connections. Says whether it is.
+    pub(super) fn take_few(&self, most: usize, into: &mut Vec<Arc<Outlet>>) -> bool {
+        let mut inner = self.inner.lock();
+        let few = inner.waiting.len() <= most;
+        if few {
+            into.append(&mut inner.waiting);
+        }
+        few
+    }
+
+    /// All that has to be sent. Says whether there was something.
+    pub(super) fn take_all(&self, into: &mut Vec<Arc<Outlet>>) -> bool {
+        std::mem::swap(&mut self.inner.lock().waiting, into);
+        !into.is_empty()
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let (result, waiting) = {
+            let mut inner = self.inner.lock();
+            (change(&mut inner), !inner.waiting.is_empty())
+        };
+        self.changed.notify_waiters();
+        if waiting {
+            self.rounds.notify_one();
+        }
+        result
+    }
+
+    /// For a reader, which sends what has to be sent when its client has no more to say.
+    fn change_and_send_later<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let result = change(&mut self.inner.lock());
         self.changed.notify_waiters();
         result

@@ -95,7 +95,7 @@ impl Inner {
                 }
             }
             Job::Ack { to, ack, limit } => {
-                self.stats.acks += u64::from(self.push(to, Frame::Text(ack), limit));
+                self.stats.acks += u64::from(self.push(to, Frame::text(&ack), limit));
             }
             Job::Flap => self.flap(due),
         }

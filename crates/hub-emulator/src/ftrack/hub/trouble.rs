@@ -21,9 +21,9 @@ impl Hub {
 
     /// A packet is there; says whether to look at it.
     pub(in crate::ftrack) fn arrives(&self, from: ConnectionId, bytes: usize) -> bool {
-        self.change(|inner| {
+        self.change_and_send_later(|inner| {
             let Some(link) = inner.links.get_mut(&from) else { return true };
-            let Some(pending) = link.gauge.arrives(bytes) else { return true };
+            let Some(pending) = link.rest.gauge.arrives(bytes) else { return true };
             inner.perform(from, &pending.action);
             false
         })
@@ -31,8 +31,9 @@ impl Hub {
 
     /// A packet was dealt with.
     pub(in crate::ftrack) fn dealt_with(&self, from: ConnectionId) {
-        self.change(|inner| {
-            while let Some(pending) = inner.links.get_mut(&from).and_then(|link| link.gauge.dealt_with()) {
+        self.change_and_send_later(|inner| {
+            while let Some(pending) = inner.links.get_mut(&from).and_then(|link| link.rest.gauge.dealt_with())
+            {
                 inner.perform(from, &pending.action);
             }
             if inner.links.contains_key(&from)
@@ -99,7 +100,7 @@ impl Hub {
             let result = change(&mut inner.dial);
             let buggy = inner.dial.is_buggy();
             for link in inner.links.values() {
-                link.set_gauged(buggy || !link.gauge.pending.is_empty());
+                link.set_gauged(buggy || !link.rest.gauge.pending.is_empty());
             }
             if inner.dial.flap.is_none() {
                 inner.jobs.retain(|_, job| !matches!(job, Job::Flap));
@@ -124,13 +125,13 @@ impl Inner {
                 }
                 After::Packets(_) | After::Bytes(_) => {
                     if let Some(link) = self.links.get_mut(&connection) {
-                        link.gauge.pending.push(pending);
+                        link.rest.gauge.pending.push(pending);
                     }
                 }
             }
         }
         if let Some(link) = self.links.get(&connection) {
-            link.set_gauged(self.dial.is_buggy() || !link.gauge.pending.is_empty());
+            link.set_gauged(self.dial.is_buggy() || !link.rest.gauge.pending.is_empty());
         }
         for action in at_once {
             self.perform(connection, &action);
@@ -140,7 +141,7 @@ impl Inner {
     /// Something goes wrong with a connection. What is about acknowledgements is counted when it has an effect.
     pub(super) fn perform(&mut self, connection: ConnectionId, action: &Action) {
         let Some(link) = self.links.get_mut(&connection) else { return };
-        if !link.acks.spoil(action) {
+        if !link.rest.acks.spoil(action) {
             tracing::debug!(connection, action = action.name(), "a fault strikes");
             self.dial.fired.count(action.name());
             self.perform_quietly(connection, action);
@@ -151,10 +152,10 @@ impl Inner {
         let Some(link) = self.links.get(&connection) else { return };
         let (reads, writes) = action.rates();
         if let Some(rate) = reads {
-            link.valve.limit_reads(rate);
+            link.limit_reads(rate);
         }
         if let Some(rate) = writes {
-            link.valve.limit_writes(rate);
+            link.limit_writes(rate);
         }
         let goodbye = || Frame::from(Packet::Disconnect { endpoint: "" });
         let (last_word, ends) = match action {
@@ -162,7 +163,7 @@ impl Inner {
                 let fate = action.fate().unwrap_or_default();
                 // A FIN comes by cutting.
                 if fate != Fate::Fin {
-                    link.valve.turn(fate);
+                    link.turn(fate);
                 }
                 if matches!(fate, Fate::Fin | Fate::Reset)
                     && let Some(link) = self.remove(connection)
@@ -172,9 +173,9 @@ impl Inner {
                 return;
             }
             Action::Disconnect | Action::DestroyBuffer { .. } => (goodbye(), true),
-            Action::ErrorPacket { packet, stays } => (Frame::Text(packet.clone().into()), !stays),
+            Action::ErrorPacket { packet, stays } => (Frame::text(packet.as_bytes()), !stays),
             Action::Close { code } => (Frame::close(*code), true),
-            Action::Malformed { kind } => (kind.frame(link.acks.last()), kind.ends()),
+            Action::Malformed { kind } => (kind.frame(link.rest.acks.last()), kind.ends()),
             _ => return,
         };
         if !ends {
