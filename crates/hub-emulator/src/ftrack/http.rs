@@ -227,5 +227,6 @@ fn websocket_accept(request: &Request) -> Option<HeaderValue> {
 /// The socket under an upgraded connection, and what was read from it already.
 fn socket(upgraded: hyper::upgrade::Upgraded) -> Option<(Socket, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    // A copy of the few bytes, if any: what they stand in is as large as the longest head.
+    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
 }
