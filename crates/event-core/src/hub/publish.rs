@@ -27,9 +27,9 @@ const REPLIES: usize = 256;
 
 impl Shared {
     /// Fills in what the caller left out.
-    pub(crate) fn complete(&self, event: &Event) -> Result<Event> {
-        let mut builder = event.to_builder();
-        if event.id().is_none() {
+    pub(crate) fn complete(&self, event: Event) -> Result<Event> {
+        let mut builder = event.into_builder();
+        if !builder.has_id() {
             builder = builder.id(crate::EventId::random());
         }
         self.dialect.complete(&mut builder);
@@ -88,6 +88,13 @@ impl Shared {
     fn reply_failed(&self, entry: &Entry, error: Error) {
         count(&self.counters.problems);
         self.report(Lifecycle::ReplyFailed { id: entry.id().clone(), error: Arc::new(error) });
+    }
+
+    /// No reply came in time.
+    fn unanswered(&self, event: &Event, timeout: Duration, stuck: Option<&Scope>) -> Error {
+        let why = stuck.map_or_else(|| format!("the hub is {}", &*self.state.borrow()), Scope::explain_stuck);
+        let message = format!("no reply to the event on \"{}\" within {timeout:?}: {why}", event.topic());
+        Error::new(ErrorKind::Timeout, "request", message)
     }
 
     fn open_request(&self, event: &Event, replies: usize) -> Result<Pending> {
@@ -188,7 +195,7 @@ impl Publish {
         if let Some(refusal) = self.shared.refusal("publish") {
             return Err(refusal);
         }
-        let event = self.complete()?;
+        let event = Self::complete(&self.shared, self.event, self.verbatim)?;
         let topic = event.topic().clone();
         let done = Done::Report(Box::new(move |outcome| {
             if let Err(error) = outcome {
@@ -199,8 +206,9 @@ impl Publish {
         self.shared.outbox.push(event, deadline, self.resend, done).await
     }
 
-    fn complete(&self) -> Result<Event> {
-        if self.verbatim { Ok(self.event.clone()) } else { self.shared.complete(&self.event) }
+    /// The event as it is to be sent.
+    fn complete(shared: &Shared, event: Event, verbatim: bool) -> Result<Event> {
+        if verbatim { Ok(event) } else { shared.complete(event) }
     }
 }
 
@@ -210,7 +218,7 @@ impl IntoFuture for Publish {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let event = self.complete()?;
+            let event = Self::complete(&self.shared, self.event, self.verbatim)?;
             self.shared.publish(event, self.timeout, self.resend).await
         })
     }
@@ -251,7 +259,7 @@ impl Request {
             scope.release();
         }
         let deadline = Instant::now() + self.timeout;
-        let event = self.shared.complete(&self.event)?;
+        let event = self.shared.complete(self.event)?;
         let pending = self.shared.open_request(&event, REPLIES)?;
         self.shared.publish(event, self.timeout, Resend::Never).await?;
         Ok(ReplyStream { pending, deadline: Box::pin(tokio::time::sleep_until(deadline)) })
@@ -262,25 +270,26 @@ impl Request {
         if let Some(scope) = &scope {
             scope.release();
         }
-        let deadline = Instant::now() + self.timeout;
-        let event = self.shared.complete(&self.event)?;
-        let mut pending = self.shared.open_request(&event, 1)?;
+        let Self { shared, event, timeout } = self;
+        let deadline = Instant::now() + timeout;
+        let event = shared.complete(event)?;
+        let mut pending = shared.open_request(&event, 1)?;
         let own_lane = scope.as_ref().zip(event.id()).map(|(scope, id)| scope.await_start(id));
         let timed_out = || {
             let stuck = own_lane.as_ref().is_some_and(|lane| lane.waited_until(deadline));
-            self.timed_out(&event, scope.as_ref().filter(|_| stuck))
+            shared.unanswered(&event, timeout, scope.as_ref().filter(|_| stuck))
         };
-        if let Some(refusal) = self.shared.refusal("publish") {
+        if let Some(refusal) = shared.refusal("publish") {
             return Err(refusal);
         }
         // A reply counts as an acknowledgement: only a failure is worth waking up for.
         let failed = Arc::new(Failed::default());
         let tell = Arc::clone(&failed);
         let done = Done::Report(Box::new(move |outcome| outcome.map_or_else(|e| tell.set(e), drop)));
-        let queueing = self.shared.outbox.push(event.clone(), deadline, Resend::Never, done);
+        let queueing = shared.outbox.push(event.clone(), deadline, Resend::Never, done);
         tokio::pin!(queueing);
         let mut queued = false;
-        let (time_is_up, stopped) = (tokio::time::sleep_until(deadline), self.shared.stop.cancelled());
+        let (time_is_up, stopped) = (tokio::time::sleep_until(deadline), shared.stop.cancelled());
         tokio::pin!(time_is_up, stopped);
         loop {
             tokio::select! {
@@ -298,14 +307,6 @@ impl Request {
                 () = &mut stopped => return Err(closed("request")),
             }
         }
-    }
-
-    fn timed_out(&self, event: &Event, stuck: Option<&Scope>) -> Error {
-        let why = stuck
-            .map_or_else(|| format!("the hub is {}", &*self.shared.state.borrow()), Scope::explain_stuck);
-        let message =
-            format!("no reply to the event on \"{}\" within {:?}: {why}", event.topic(), self.timeout);
-        Error::new(ErrorKind::Timeout, "request", message)
     }
 }
 
