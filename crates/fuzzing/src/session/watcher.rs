@@ -83,7 +83,7 @@ impl Watcher {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Send(text) => self.frame(&text),
+            Output::Send(text) => self.frame(std::str::from_utf8(&text).expect("UTF-8")),
             Output::Connected => {
                 assert!(!self.connected, "connected twice");
                 self.connected = true;
