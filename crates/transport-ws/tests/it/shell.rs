@@ -318,7 +318,7 @@ async fn every_acknowledgement_says_what_its_own_words_say_whatever_the_last_one
         }
         say(&mut socket, r#"5:::{"name":"ftrack.event","args":[{"topic":"last"}]}"#).await;
     };
-    let (_, last) = tokio::join!(serving, link.rx.next());
+    let ((), last) = tokio::join!(serving, link.rx.next());
     assert!(matches!(last, Some(Ok(Inbound::Delivery(_)))), "{last:?}");
     for (confirmation, (said, expected)) in confirmations.into_iter().zip(words) {
         let meaning = confirmation.await.unwrap().data;
