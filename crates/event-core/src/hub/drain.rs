@@ -164,12 +164,12 @@ impl Engine {
                     break;
                 }
                 Some(command) = self.commands.recv() => self.command_while_draining(command),
-                () = self.flights.landed(), if !self.flights.is_empty() => { self.land(); }
                 happened = self.link.next() => {
                     if self.happened(happened) {
                         tokio::task::yield_now().await;
                     }
                 }
+                () = self.flights.landed(), if !self.flights.is_empty() => {}
                 () = shared.outbox.wake.notified() => {}
                 () = handlers => {}
                 () = tokio::time::sleep_until(patience), if taking_in => {}

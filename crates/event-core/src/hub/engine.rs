@@ -97,6 +97,9 @@ impl Engine {
         self.show_window();
         let mut drained = None;
         let mut alarm = Alarm::default();
+        // Kept from turn to turn, as the alarm is: they rarely come.
+        let (stopped, woken) = (shared.stop.cancelled(), shared.outbox.wake.notified());
+        tokio::pin!(stopped, woken);
         loop {
             self.turn();
             let now = Instant::now();
@@ -105,22 +108,25 @@ impl Engine {
             let due = self.meter.due();
             tokio::select! {
                 biased;
-                () = shared.stop.cancelled() => break,
+                () = &mut stopped => break,
                 Some(command) = self.commands.recv() => {
+                    // A command may wait for the same; whoever waits first is woken.
+                    woken.set(shared.outbox.wake.notified());
                     if let Command::Drain { limit } = command {
                         drained = Some(self.drain(limit).await);
                         break;
                     }
                     self.command(command).await;
                 }
-                () = self.flights.landed(), if !self.flights.is_empty() => { self.land(); }
                 happened = self.link.next() => {
                     if self.happened(happened) {
                         // Handlers work on what is still in the processor's cache, and more does not pile up before them.
                         tokio::task::yield_now().await;
                     }
                 }
-                () = shared.outbox.wake.notified() => {}
+                // After the link, whose polling brings acknowledgements; the next turn sees to them.
+                () = self.flights.landed(), if !self.flights.is_empty() => {}
+                () = &mut woken => woken.set(shared.outbox.wake.notified()),
                 () = alarm.at(expiry) => {}
                 () = sleep_until(due) => {}
             }
@@ -136,6 +142,7 @@ impl Engine {
             self.overrun(&id);
         }
         self.return_credit();
+        self.land();
         self.pump();
     }
 
