@@ -65,6 +65,9 @@ pub trait Dialect: Send + Sync + 'static {
     }
 }
 
+/// The longest id that is taken for one of the usual form, in bytes.
+const USUAL: usize = 64;
+
 /// A reply in the usual form: `target "id=<source.id>"`, in reply to the asked event's id, with the answering
 /// subscriber as source.
 ///
@@ -91,8 +94,16 @@ pub fn addressed_reply(topic: &str, asked: &Event, data: RawJson) -> Result<Even
             ),
         ));
     };
-    let address = crate::Expression::eq("id", source)?;
-    Ok(Event::builder(topic).raw_data(data).target(address.to_string()).in_reply_to(id))
+    Ok(Event::builder(topic).raw_data(data).target(address(source)?).in_reply_to(id))
+}
+
+/// The expression, written, that the subscriber with this id fits. Ids of the usual form need no parser.
+fn address(id: &str) -> Result<String> {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=USUAL).contains(&id.len()) && id.bytes().all(usual) {
+        return Ok(["id=", id].concat());
+    }
+    Ok(crate::Expression::eq("id", id)?.to_string())
 }
 
 /// The dialect of the defaults, for a bus without conventions of its own and for tests.
@@ -125,5 +136,22 @@ impl Dialect for PlainDialect {
         let mut source = event.source_object();
         source.insert("id".to_owned(), self.id.as_str().into());
         event.set_source(&source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_address_is_what_an_expression_is_written_as(
+            id in "([A-Za-z0-9_-]{0,70}|and|or|not|true|[0-9]e[0-9]|\\PC{0,9})",
+        ) {
+            let written = crate::Expression::eq("id", &id).map(|expression| expression.to_string());
+            prop_assert_eq!(address(&id).ok(), written.ok());
+        }
     }
 }

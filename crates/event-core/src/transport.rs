@@ -6,22 +6,22 @@
 //! [`Supervised`](crate::supervisor::Supervised), once, for every transport.
 
 mod capabilities;
+mod confirmation;
 
 use std::any::Any;
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
-use tokio::sync::oneshot;
 
 pub use capabilities::{Capabilities, Continuity, Flow, Guarantee, Guarantees};
+pub use confirmation::{Acknowledgement, Confirmation, Confirmer, PublishError};
+pub(crate) use confirmation::{Basket, Outcome};
 
 use crate::subscription::SubscriptionSpec;
-use crate::{Error, ErrorKind, Event, RawJson, Result, SubscriptionId};
+use crate::{Error, ErrorKind, Event, Result, SubscriptionId};
 
 /// A way to reach an event service.
 #[async_trait]
@@ -443,72 +443,5 @@ impl SettleFailed {
     /// A settlement that did not happen, and why.
     pub fn new(token: SettleToken, error: Error) -> Self {
         Self { token, error }
-    }
-}
-
-/// What the service said to one event: a future of its acknowledgement.
-///
-/// Dropping it never unsends the event.
-#[derive(Debug)]
-pub struct Confirmation(oneshot::Receiver<Result<Acknowledgement>>);
-
-/// The other end of a [`Confirmation`], kept by the link; dropped unused it means "unconfirmed".
-#[derive(Debug)]
-pub struct Confirmer(oneshot::Sender<Result<Acknowledgement>>);
-
-/// What came with an acknowledgement.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Acknowledgement {
-    /// The service's words, where it sent any. The dialect reads them.
-    pub data: Option<RawJson>,
-}
-
-impl Acknowledgement {
-    /// An acknowledgement with these words.
-    pub fn with_data(data: Option<RawJson>) -> Self {
-        Self { data }
-    }
-}
-
-/// Why an event that was sent is not confirmed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The service refused it.
-    Refused(Error),
-    /// The link ended first: it may or may not have arrived.
-    Unconfirmed,
-}
-
-impl Confirmation {
-    /// A confirmation and the end that fulfils it.
-    pub fn channel() -> (Confirmer, Self) {
-        let (tx, rx) = oneshot::channel();
-        (Confirmer(tx), Self(rx))
-    }
-}
-
-impl Confirmer {
-    /// The service acknowledged.
-    pub fn confirm(self, acknowledgement: Acknowledgement) {
-        let _ = self.0.send(Ok(acknowledgement));
-    }
-
-    /// The service refused.
-    pub fn refuse(self, error: Error) {
-        let _ = self.0.send(Err(error));
-    }
-}
-
-impl Future for Confirmation {
-    type Output = Result<Acknowledgement, PublishError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|outcome| match outcome {
-            Ok(Ok(acknowledgement)) => Ok(acknowledgement),
-            Ok(Err(error)) => Err(PublishError::Refused(error)),
-            Err(_) => Err(PublishError::Unconfirmed),
-        })
     }
 }

@@ -19,6 +19,7 @@ pub mod dial;
 mod errors;
 pub mod handshake;
 pub mod packet;
+mod rising;
 pub mod session;
 mod shell;
 mod transport;

@@ -49,6 +49,7 @@ use std::fmt;
 
 pub(crate) use encode::acked_event;
 pub use error::{DecodeError, DecodeErrorKind};
+pub(crate) use likely::LikelyAck;
 pub use likely::LikelyEvent;
 
 /// The most arguments an event or an ack may have: 256.

@@ -42,7 +42,7 @@ mod config;
 mod output;
 mod stats;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
@@ -51,6 +51,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::packet::{self, Packet, PacketId};
+use crate::rising::Rising;
 
 pub use config::SessionConfig;
 pub use output::{CloseReason, Output, Problem, ProblemKind};
@@ -93,7 +94,7 @@ impl Error for EmitError {}
 /// A publish without its last word.
 enum InFlight {
     /// Its frame waits for `1::`.
-    Held(String),
+    Held(Bytes),
     /// Its frame was given out; `None` waits for ever.
     Sent { deadline: Option<Instant> },
 }
@@ -108,7 +109,7 @@ pub struct Session {
     started: Instant,
     last_heard: Instant,
     next_id: u64,
-    in_flight: BTreeMap<u64, InFlight>,
+    in_flight: Rising<InFlight>,
     outputs: VecDeque<Output>,
     stats: Stats,
 }
@@ -129,7 +130,7 @@ impl Session {
             started: now,
             last_heard: now,
             next_id: 1,
-            in_flight: BTreeMap::new(),
+            in_flight: Rising::new(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -165,6 +166,14 @@ impl Session {
         let admitted = self.admit(now, bytes);
         self.stats.events += u64::from(admitted);
         admitted
+    }
+
+    /// An ack came in, in a text message of so many bytes, whose words the caller has read by itself. Says whether it
+    /// is the last word on a publish, of which [`Output::Acknowledged`] does not tell then. Poll the outputs afterwards.
+    pub fn handle_acknowledgement(&mut self, now: Instant, bytes: usize, id: u64) -> bool {
+        let lands = self.admit(now, bytes) && self.lands(id);
+        self.stats.acknowledged += u64::from(lands);
+        lands
     }
 
     /// A binary message came in. It is a sign of life, and a [`Problem`]. Poll the outputs afterwards.
@@ -212,6 +221,22 @@ impl Session {
     ///
     /// [`EmitError::WindowFull`] and [`EmitError::Closed`]; the id is not used up then.
     pub fn emit(&mut self, now: Instant, name: &str, args_json: &str) -> Result<u64, EmitError> {
+        self.emit_with(now, name, args_json.len(), |frame| frame.extend_from_slice(args_json.as_bytes()))
+    }
+
+    /// The same with arguments that are written straight into the frame: about so many bytes of JSON in UTF-8, behind
+    /// what is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit); nothing is written then.
+    pub fn emit_with(
+        &mut self,
+        now: Instant,
+        name: &str,
+        size: usize,
+        args_json: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<u64, EmitError> {
         self.advance(now);
         if let State::Closed(_) = self.state {
             return Err(EmitError::Closed);
@@ -222,14 +247,14 @@ impl Session {
         let id = self.next_id;
         self.next_id += 1;
         self.stats.published += 1;
-        let frame = packet::acked_event(id, name, args_json);
+        let frame = Bytes::from(packet::acked_event(id, name, size, args_json));
         let publish = if self.is_connected() {
             self.send(frame);
             InFlight::Sent { deadline: self.ack_deadline() }
         } else {
             InFlight::Held(frame)
         };
-        self.in_flight.insert(id, publish);
+        self.in_flight.push(id, publish);
         Ok(id)
     }
 
@@ -346,16 +371,7 @@ impl Session {
                 });
             }
             Packet::Ack { id, args, .. } => {
-                if let Some(InFlight::Sent { .. }) = self.in_flight.get(&id) {
-                    self.in_flight.remove(&id);
-                    return Some(Handover::Acknowledged { id, args: ranges(text, &args) });
-                }
-                let spoken_for = id > 0 && id < self.next_id && !self.in_flight.contains_key(&id);
-                return self.problem(if spoken_for {
-                    Problem::RepeatedAck { id }
-                } else {
-                    Problem::UnknownAck { id }
-                });
+                return self.lands(id).then(|| Handover::Acknowledged { id, args: ranges(text, &args) });
             }
             Packet::Disconnect { .. } => self.end(now, CloseReason::PeerDisconnect),
             Packet::Error { reason, advice, .. } => {
@@ -365,6 +381,18 @@ impl Session {
             Packet::Noop => {}
         }
         None
+    }
+
+    /// Whether this ack is the last word on a publish; else it is a problem.
+    fn lands(&mut self, id: u64) -> bool {
+        let open = self.in_flight.get(id);
+        if let Some(InFlight::Sent { .. }) = open {
+            self.in_flight.remove(id);
+            return true;
+        }
+        let spoken_for = id > 0 && id < self.next_id && open.is_none();
+        self.problem(if spoken_for { Problem::RepeatedAck { id } } else { Problem::UnknownAck { id } });
+        false
     }
 
     /// `1::`: says so, and lets go what was held.
@@ -391,7 +419,7 @@ impl Session {
             return;
         }
         self.state = State::Closed(reason);
-        for (id, publish) in std::mem::take(&mut self.in_flight) {
+        while let Some((id, publish)) = self.in_flight.pop_first() {
             self.unconfirmed(id, &publish);
         }
         self.outputs.push_back(Output::Closed(reason));
@@ -411,9 +439,9 @@ impl Session {
         self.outputs.push_back(Output::Unconfirmed { id, sent });
     }
 
-    fn send(&mut self, frame: String) {
+    fn send(&mut self, frame: impl Into<Bytes>) {
         self.stats.frames_out += 1;
-        self.outputs.push_back(Output::Send(frame));
+        self.outputs.push_back(Output::Send(frame.into()));
     }
 
     /// Always `None`, so that it can end a branch that hands nothing over.
@@ -455,8 +483,8 @@ impl Session {
 
     /// Ids and deadlines rise together, so the first in flight is the first due.
     fn first_ack_deadline(&self) -> Option<Instant> {
-        match self.in_flight.first_key_value() {
-            Some((_, InFlight::Sent { deadline })) => *deadline,
+        match self.in_flight.first() {
+            Some(InFlight::Sent { deadline }) => *deadline,
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use event_core::transport::{Inbound, RawDelivery};
+use event_core::transport::{Acknowledgement, Inbound, RawDelivery};
 use event_core::{Error, ErrorKind, Event, EventReader, Result};
 use futures_core::Stream;
 use futures_util::Sink;
@@ -16,17 +16,20 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use crate::dial::Counted;
 use crate::errors;
-use crate::packet::LikelyEvent;
+use crate::packet::{LikelyAck, LikelyEvent, Packet};
 use crate::session::{CloseReason, Output, Session};
 use crate::transport::{Shared, acknowledgement};
 
-/// Events read in a row before what else there is gets its turn.
+/// Messages read in a row before what else there is gets its turn.
 const BURST: usize = 32;
+/// The longest words of an acknowledgement that are kept for the next one, in bytes.
+const WORDS: usize = 1024;
 
 /// Drives a session over a websocket.
 pub(crate) struct Shell {
@@ -37,6 +40,10 @@ pub(crate) struct Shell {
     reader: EventReader,
     /// Frames that the websocket has not taken yet; bounded by the session's window.
     outgoing: VecDeque<Message>,
+    /// There is room in the window, of which nobody has heard yet.
+    room: bool,
+    /// The words of the last acknowledgement and what they mean: a hub says the same every time.
+    words: Option<(Box<str>, Acknowledgement)>,
     sleep: Pin<Box<Sleep>>,
     seen: u64,
     phase: Phase,
@@ -59,6 +66,8 @@ impl Shell {
             ready: VecDeque::new(),
             reader: EventReader::new(),
             outgoing: VecDeque::new(),
+            room: false,
+            words: None,
             sleep: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             seen: 0,
             phase: Phase::Connecting,
@@ -113,20 +122,20 @@ impl Shell {
         if wire.shell.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             wire.shell = Some(cx.waker().clone());
         }
-        let mut room = false;
+        let mut room = std::mem::take(&mut self.room);
         while let Some(output) = wire.session.poll_output() {
             match output {
-                Output::Send(frame) => self.outgoing.push_back(Message::text(frame)),
+                Output::Send(frame) => self.outgoing.push_back(text(frame)),
                 Output::Connected => self.phase = Phase::Connected,
                 Output::Event { name, args } => self.event(&name, args),
                 Output::Acknowledged { id, args } => {
-                    if let Some(confirmer) = wire.confirmers.remove(&id) {
-                        confirmer.confirm(acknowledgement(args));
+                    if let Some(confirmer) = wire.confirmers.remove(id) {
+                        confirmer.confirm(acknowledgement(&args));
                     }
                     room = true;
                 }
                 Output::Unconfirmed { id, .. } => {
-                    wire.confirmers.remove(&id);
+                    wire.confirmers.remove(id);
                     room = true;
                 }
                 Output::Problem(problem) => {
@@ -213,7 +222,7 @@ impl Shell {
         websocket.poll_flush(cx)
     }
 
-    /// Reads what is there: one message, or events one after the other. `true` when there was any, or the end.
+    /// Reads what is there: one message, or events and acknowledgements one after the other. `true` when there was any, or the end.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         // One look at the clock for all of them.
         let mut now = None;
@@ -230,12 +239,18 @@ impl Shell {
                 self.other(message);
                 return true;
             };
-            let Some(event) = self.read_event(&text) else {
-                self.tell_session(|session, now| session.handle_text(now, text));
-                return true;
-            };
             let now = *now.get_or_insert_with(|| Instant::now().into_std());
-            self.deliver(event, now, text.len());
+            if let Some(event) = self.read_event(&text) {
+                self.deliver(event, now, text.len());
+            } else if let Some((id, acknowledgement)) = self.read_acknowledgement(&text) {
+                if !self.acknowledged(id, acknowledgement, now, text.len()) {
+                    // What the session has to say to that comes before whatever follows.
+                    return true;
+                }
+            } else {
+                self.shared.wire.lock().session.handle_text(now, text);
+                return true;
+            }
         }
         true
     }
@@ -245,6 +260,42 @@ impl Shell {
         let likely = LikelyEvent::of(text, &self.shared.event_name).filter(|likely| likely.id.is_none())?;
         // A copy: an event that is kept does not keep all that was read with it, and the websocket's buffer is free again.
         self.reader.read(text.get(likely.argument)?).ok()
+    }
+
+    /// An acknowledgement, whose words are looked into if they are not those of the last one; `None` for every other
+    /// packet.
+    fn read_acknowledgement(&mut self, text: &str) -> Option<(u64, Acknowledgement)> {
+        let LikelyAck { id, words } = LikelyAck::of(text)?;
+        if let Some((known, meaning)) = &self.words
+            && **known == *words
+        {
+            return Some((id, meaning.clone()));
+        }
+        let Ok(Packet::Ack { args, .. }) = Packet::decode(text) else { return None };
+        let meaning = acknowledgement(&args);
+        if words.len() <= WORDS {
+            self.words = Some((words.into(), meaning.clone()));
+        }
+        Some((id, meaning))
+    }
+
+    /// Whether it is the last word on a publish.
+    fn acknowledged(
+        &mut self,
+        id: u64,
+        acknowledgement: Acknowledgement,
+        now: std::time::Instant,
+        bytes: usize,
+    ) -> bool {
+        let mut wire = self.shared.wire.lock();
+        if !wire.session.handle_acknowledgement(now, bytes, id) {
+            return false;
+        }
+        self.room = true;
+        if let Some(confirmer) = wire.confirmers.remove(id) {
+            confirmer.confirm(acknowledgement);
+        }
+        true
     }
 
     fn deliver(&mut self, event: Event, now: std::time::Instant, bytes: usize) {
@@ -307,6 +358,11 @@ impl Shell {
         drop(wire);
         self.shared.changed.notify_waiters();
     }
+}
+
+/// A whole text message. The text is UTF-8 by the session's word, and not looked through for that once more.
+fn text(text: Bytes) -> Message {
+    Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true))
 }
 
 impl Stream for Shell {

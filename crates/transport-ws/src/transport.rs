@@ -1,7 +1,6 @@
 //! The transport: a thin shell that moves bytes between a websocket and the session machine.
 #![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use crate::credentials::{self, HandshakeCredentials};
 use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, ReadAhead, TcpDialer, Unlogged};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
+use crate::rising::Rising;
 use crate::session::{EmitError, Session, SessionConfig};
 use crate::shell::Shell;
 
@@ -227,7 +227,7 @@ impl Transport for WsTransport {
             renews: config.credentials.is_some(),
             wire: Mutex::new(Wire {
                 session: Session::new(session, Instant::now().into_std()),
-                confirmers: BTreeMap::new(),
+                confirmers: Rising::new(),
                 shell: None,
                 unflushed: false,
                 ended: false,
@@ -335,7 +335,7 @@ pub(crate) struct Shared {
 /// The session and those who wait for it.
 pub(crate) struct Wire {
     pub(crate) session: Session,
-    pub(crate) confirmers: BTreeMap<u64, Confirmer>,
+    pub(crate) confirmers: Rising<Confirmer>,
     /// Wakes the receiving half, which does the writing.
     pub(crate) shell: Option<Waker>,
     pub(crate) unflushed: bool,
@@ -351,17 +351,17 @@ impl Wire {
 }
 
 /// Reads what an acknowledgement says: nothing, one value, or several.
-pub(crate) fn acknowledgement(mut args: Vec<bytes::Bytes>) -> Acknowledgement {
-    let data = match args.len() {
-        0 => None,
-        1 => args.pop().and_then(|arg| RawJson::from_text(arg).ok()),
+pub(crate) fn acknowledgement<A: AsRef<[u8]>>(args: &[A]) -> Acknowledgement {
+    let data = match args {
+        [] => None,
+        [arg] => RawJson::from_text(arg.as_ref().to_vec()).ok(),
         _ => {
             let mut list = vec![b'['];
             for (n, arg) in args.iter().enumerate() {
                 if n > 0 {
                     list.push(b',');
                 }
-                list.extend_from_slice(arg);
+                list.extend_from_slice(arg.as_ref());
             }
             list.push(b']');
             RawJson::from_text(list).ok()
@@ -390,17 +390,13 @@ impl WsSender {
 #[async_trait]
 impl LinkSender for WsSender {
     fn send(&self, event: Event) -> Result<Confirmation, NotSent> {
-        let json = event.to_json();
-        let Ok(text) = std::str::from_utf8(&json) else {
-            let error = Error::new(ErrorKind::InvalidInput, "send", "the event is not UTF-8");
-            return Err(NotSent::new(event, error));
-        };
         let (waker, confirmation) = {
             let mut wire = self.0.wire.lock();
             let emitted = if wire.ended {
                 Err(EmitError::Closed)
             } else {
-                wire.session.emit(Instant::now().into_std(), &self.0.event_name, text)
+                let (now, name) = (Instant::now().into_std(), &self.0.event_name);
+                wire.session.emit_with(now, name, event.json_size(), |frame| event.write_json(frame))
             };
             let id = match emitted {
                 Ok(id) => id,
@@ -414,7 +410,7 @@ impl LinkSender for WsSender {
                 }
             };
             let (confirmer, confirmation) = Confirmation::channel();
-            wire.confirmers.insert(id, confirmer);
+            wire.confirmers.push(id, confirmer);
             (wire.wake(), confirmation)
         };
         if let Some(waker) = waker {

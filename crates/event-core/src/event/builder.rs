@@ -1,12 +1,12 @@
 //! Making and editing events.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::data::{Field, RawJson};
-use super::{Envelope, Event, Member};
+use super::{Envelope, Event, Inner, Member};
 use crate::{Error, ErrorKind, EventId, Result, Topic};
 
 /// The order in which a new event's seven members are written.
@@ -27,7 +27,8 @@ const NEW_ORDER: [Member; 7] = [
 /// exactly these.
 #[derive(Clone)]
 pub struct EventBuilder {
-    envelope: Envelope,
+    /// The event to be: nobody else has it, or it is copied before it is changed.
+    inner: Arc<Inner>,
     /// A random id is drawn at the end, unless one is given before.
     draws_id: bool,
     failure: Option<Arc<Error>>,
@@ -44,24 +45,23 @@ impl EventBuilder {
             order: NEW_ORDER[..].into(),
             ..Envelope::bare(topic)
         };
-        Self { envelope, draws_id: true, failure: None }
+        Self { inner: Arc::new(Inner::new(envelope, OnceLock::new())), draws_id: true, failure: None }
     }
 
-    pub(super) fn from_envelope(envelope: Envelope) -> Self {
-        Self { envelope, draws_id: false, failure: None }
+    pub(super) fn editing(inner: Arc<Inner>) -> Self {
+        Self { inner, draws_id: false, failure: None }
     }
 
     /// Replaces the random id.
     pub fn id(mut self, id: impl Into<EventId>) -> Self {
-        self.put(Member::Id);
         self.draws_id = false;
-        self.envelope.id = Field::Value(id.into());
+        self.put(Member::Id).id = Field::Value(id.into());
         self
     }
 
     /// Replaces the topic.
     pub fn topic(mut self, topic: impl Into<Topic>) -> Self {
-        self.envelope.topic = topic.into();
+        Arc::make_mut(&mut self.inner).edit().topic = topic.into();
         self
     }
 
@@ -78,8 +78,7 @@ impl EventBuilder {
 
     /// The data as text that is sent as it is.
     pub fn raw_data(mut self, data: RawJson) -> Self {
-        self.put(Member::Data);
-        self.envelope.data = if data.is_null() { Field::Null } else { Field::Value(data) };
+        self.put(Member::Data).data = if data.is_null() { Field::Null } else { Field::Value(data) };
         self
     }
 
@@ -87,25 +86,20 @@ impl EventBuilder {
     ///
     /// Takes text or an [`Expression`](crate::Expression) by `to_string()`; the text is not checked here.
     pub fn target(mut self, target: impl AsRef<str>) -> Self {
-        self.put(Member::Target);
-        self.envelope.target = Field::Value(Arc::from(target.as_ref()));
+        self.put(Member::Target).target = Field::Value(Arc::from(target.as_ref()));
         self
     }
 
     /// Marks the event as an answer to another.
     pub fn in_reply_to(mut self, id: impl Into<EventId>) -> Self {
-        self.put(Member::InReplyTo);
-        self.envelope.in_reply_to = Field::Value(id.into());
+        self.put(Member::InReplyTo).in_reply_to = Field::Value(id.into());
         self
     }
 
     /// When the event was sent, in the service's spelling.
     pub fn sent(mut self, sent: impl Into<String>) -> Self {
         match RawJson::from_serialize(&sent.into()) {
-            Ok(raw) => {
-                self.put(Member::Sent);
-                self.envelope.sent = Field::Value(raw);
-            }
+            Ok(raw) => self.put(Member::Sent).sent = Field::Value(raw),
             Err(error) => {
                 self.failure.get_or_insert(Arc::new(error));
             }
@@ -123,7 +117,7 @@ impl EventBuilder {
 
     /// The source as it stands, as an object; empty if there is none.
     pub fn source_object(&self) -> Map<String, Value> {
-        match self.envelope.source.value().map(RawJson::to_value) {
+        match self.inner.envelope.source.value().map(RawJson::to_value) {
             Some(Ok(Value::Object(map))) => map,
             _ => Map::new(),
         }
@@ -131,14 +125,18 @@ impl EventBuilder {
 
     /// Whether there is a source.
     pub fn has_source(&self) -> bool {
-        self.envelope.source.value().is_some()
+        self.inner.envelope.source.value().is_some()
+    }
+
+    /// Whether there is an id, or one will be drawn.
+    pub(crate) fn has_id(&self) -> bool {
+        self.draws_id || self.inner.envelope.id.value().is_some()
     }
 
     /// Replaces the source with text that is at hand. For a [`Dialect`](crate::Dialect), as
     /// [`EventBuilder::set_source`].
     pub fn set_source_json(&mut self, source: RawJson) {
-        self.put(Member::Source);
-        self.envelope.source = Field::Value(source);
+        self.put(Member::Source).source = Field::Value(source);
     }
 
     /// Replaces the source. For a [`Dialect`](crate::Dialect) that completes an event before it is sent.
@@ -156,11 +154,12 @@ impl EventBuilder {
         match RawJson::from_serialize(value) {
             Ok(raw) => {
                 let key = key.into();
-                if let Some((_, old)) = self.envelope.extra.iter_mut().find(|(k, _)| **k == *key) {
+                let envelope = Arc::make_mut(&mut self.inner).edit();
+                if let Some((_, old)) = envelope.extra.iter_mut().find(|(k, _)| **k == *key) {
                     *old = raw;
                 } else {
-                    self.envelope.extra.push((Arc::from(key), raw));
-                    self.put(Member::Extra(self.envelope.extra.len() - 1));
+                    envelope.extra.push((Arc::from(key), raw));
+                    envelope.order.push(Member::Extra(envelope.extra.len() - 1));
                 }
             }
             Err(error) => {
@@ -177,24 +176,27 @@ impl EventBuilder {
     /// [`ErrorKind::InvalidInput`] for an empty topic or a value that has no JSON form.
     pub fn build(mut self) -> Result<Event> {
         if self.draws_id {
-            self.envelope.id = Field::Value(EventId::random());
+            Arc::make_mut(&mut self.inner).edit().id = Field::Value(EventId::random());
         }
         if let Some(failure) = self.failure {
             return Err(failure.duplicate());
         }
-        if self.envelope.topic.as_str().is_empty() {
+        if self.inner.envelope.topic.as_str().is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "build event",
                 "the topic is empty; give it a dotted name such as \"my-company.some-topic\"",
             ));
         }
-        Ok(Event::from_envelope(self.envelope))
+        Ok(Event(self.inner))
     }
 
-    fn put(&mut self, member: Member) {
-        if !self.envelope.order.contains(&member) {
-            self.envelope.order.push(member);
+    /// The members, of which one is about to be changed that may not have been there.
+    fn put(&mut self, member: Member) -> &mut Envelope {
+        let envelope = Arc::make_mut(&mut self.inner).edit();
+        if !envelope.order.contains(&member) {
+            envelope.order.push(member);
         }
+        envelope
     }
 }

@@ -6,6 +6,7 @@ mod members;
 mod reader;
 mod scan;
 mod wire;
+mod write;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,7 +61,6 @@ struct Inner {
 const LOOKS: u32 = 8;
 
 /// The members of an event, and the order in which they are written.
-#[derive(Clone)]
 struct Envelope {
     id: Field<EventId>,
     topic: Topic,
@@ -101,6 +101,53 @@ impl Envelope {
     }
 }
 
+impl Clone for Envelope {
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            topic: self.topic.clone(),
+            data: self.data.clone(),
+            source: self.source.clone(),
+            target: self.target.clone(),
+            in_reply_to: self.in_reply_to.clone(),
+            sent: self.sent.clone(),
+            extra: self.extra.clone(),
+            // Copied at once, where a derived clone would push one by one.
+            order: SmallVec::from_slice(&self.order),
+        }
+    }
+}
+
+impl Inner {
+    fn new(envelope: Envelope, wire: OnceLock<Bytes>) -> Self {
+        Self {
+            envelope,
+            wire,
+            data: OnceLock::new(),
+            source: OnceLock::new(),
+            rest: OnceLock::new(),
+            looks: AtomicU32::new(0),
+        }
+    }
+
+    /// The members, to be changed: what was made of them before is forgotten.
+    fn edit(&mut self) -> &mut Envelope {
+        self.wire.take();
+        self.data.take();
+        self.source.take();
+        self.rest.take();
+        *self.looks.get_mut() = 0;
+        &mut self.envelope
+    }
+}
+
+impl Clone for Inner {
+    /// For editing: the members alone.
+    fn clone(&self) -> Self {
+        Self::new(self.envelope.clone(), OnceLock::new())
+    }
+}
+
 impl Event {
     /// An event with this topic and data, a random id and nothing else.
     ///
@@ -132,12 +179,35 @@ impl Event {
 
     /// The event as JSON: the received bytes if it was received, else compact text.
     pub fn to_json(&self) -> Bytes {
-        self.0.wire.get_or_init(|| wire::write(&self.0.envelope)).clone()
+        let write = || {
+            let mut text = Vec::with_capacity(self.json_size());
+            write::write(&self.0.envelope, &mut text);
+            text.into()
+        };
+        self.0.wire.get_or_init(write).clone()
+    }
+
+    /// Writes the event as JSON behind what is there: the same text as [`Event::to_json`], which is not kept.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match self.0.wire.get() {
+            Some(text) => out.extend_from_slice(text),
+            None => write::write(&self.0.envelope, out),
+        }
+    }
+
+    /// About how long the JSON is, in bytes: never less unless something must be escaped.
+    pub fn json_size(&self) -> usize {
+        self.0.wire.get().map_or_else(|| write::size(&self.0.envelope), Bytes::len)
     }
 
     /// A builder that starts from this event. Members keep their order, data and unknown members their bytes.
     pub fn to_builder(&self) -> EventBuilder {
-        EventBuilder::from_envelope(self.0.envelope.clone())
+        EventBuilder::editing(Arc::new(Inner::clone(&self.0)))
+    }
+
+    /// The same without a copy, unless the event has other clones.
+    pub fn into_builder(self) -> EventBuilder {
+        EventBuilder::editing(self.0)
     }
 
     /// The event's identity; `None` when the publisher gave none.
@@ -225,22 +295,7 @@ impl Event {
     }
 
     fn received(envelope: Envelope, text: Bytes) -> Self {
-        Self::with_wire(envelope, OnceLock::from(text))
-    }
-
-    fn from_envelope(envelope: Envelope) -> Self {
-        Self::with_wire(envelope, OnceLock::new())
-    }
-
-    fn with_wire(envelope: Envelope, wire: OnceLock<Bytes>) -> Self {
-        Self(Arc::new(Inner {
-            envelope,
-            wire,
-            data: OnceLock::new(),
-            source: OnceLock::new(),
-            rest: OnceLock::new(),
-            looks: AtomicU32::new(0),
-        }))
+        Self(Arc::new(Inner::new(envelope, OnceLock::from(text))))
     }
 
     /// What stands at a path in a member: looked up in its text a few times, then in its tree, which takes longer to make.

@@ -1,7 +1,7 @@
-//! The envelope to and from JSON.
+//! The envelope from JSON.
 //!
 //! Reading makes one pass over the text: members become slices of it, `data` and unknown members are not looked
-//! into. Writing puts members in the order in which they came, values byte for byte.
+//! into.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -101,81 +101,6 @@ impl<'t> Reading<'t> {
         }
         Ok(())
     }
-}
-
-/// Writes an envelope, members in their order, without blanks between them.
-pub(super) fn write(envelope: &Envelope) -> Bytes {
-    let data = envelope.data.value().map_or(4, |d| d.as_bytes().len());
-    let mut out = Vec::with_capacity(data + 256);
-    out.push(b'{');
-    for member in &envelope.order {
-        let before = out.len();
-        if before > 1 {
-            out.push(b',');
-        }
-        let written = match member {
-            Member::Topic => put_text(&mut out, "topic", Some(envelope.topic.as_str())),
-            Member::Id => put_field(&mut out, "id", &envelope.id, EventId::as_str),
-            Member::Target => put_field(&mut out, "target", &envelope.target, |t| t),
-            Member::InReplyTo => {
-                put_field(&mut out, "inReplyToEvent", &envelope.in_reply_to, EventId::as_str)
-            }
-            Member::Data => put_raw(&mut out, "data", &envelope.data),
-            Member::Source => put_raw(&mut out, "source", &envelope.source),
-            Member::Sent => put_raw(&mut out, "sent", &envelope.sent),
-            Member::Extra(index) => match envelope.extra.get(*index) {
-                Some((key, value)) => {
-                    put_key(&mut out, key);
-                    out.extend_from_slice(value.as_bytes());
-                    true
-                }
-                None => false,
-            },
-        };
-        if !written {
-            out.truncate(before);
-        }
-    }
-    out.push(b'}');
-    out.into()
-}
-
-fn put_key(out: &mut Vec<u8>, key: &str) {
-    put_string(out, key);
-    out.push(b':');
-}
-
-fn put_string(out: &mut Vec<u8>, text: &str) {
-    // Writing a string into a vector has no way to fail.
-    let _ = serde_json::to_writer(out, text);
-}
-
-fn put_text(out: &mut Vec<u8>, key: &str, text: Option<&str>) -> bool {
-    put_key(out, key);
-    match text {
-        Some(text) => put_string(out, text),
-        None => out.extend_from_slice(b"null"),
-    }
-    true
-}
-
-fn put_field<T>(out: &mut Vec<u8>, key: &str, field: &Field<T>, text: impl Fn(&T) -> &str) -> bool {
-    match field {
-        Field::Absent => false,
-        Field::Null => put_text(out, key, None),
-        Field::Value(value) => put_text(out, key, Some(text(value))),
-    }
-}
-
-fn put_raw(out: &mut Vec<u8>, key: &str, field: &Field<RawJson>) -> bool {
-    let text: &[u8] = match field {
-        Field::Absent => return false,
-        Field::Null => b"null",
-        Field::Value(value) => value.as_bytes(),
-    };
-    put_key(out, key);
-    out.extend_from_slice(text);
-    true
 }
 
 fn malformed(what: &str) -> Error {

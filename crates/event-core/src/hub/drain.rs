@@ -6,7 +6,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::engine::{Engine, sleep_until};
@@ -153,7 +152,7 @@ impl Engine {
             if !taking_in && self.is_done() {
                 break;
             }
-            let expiry = shared.expire(Instant::now());
+            let expiry = self.expire(Instant::now());
             let handlers = async {
                 if taking_in || shared.tasks.is_empty() { pending().await } else { shared.tasks.wait().await }
             };
@@ -165,21 +164,19 @@ impl Engine {
                     break;
                 }
                 Some(command) = self.commands.recv() => self.command_while_draining(command),
-                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
                 happened = self.link.next() => {
                     if self.happened(happened) {
                         tokio::task::yield_now().await;
                     }
                 }
+                () = self.flights.landed(), if !self.flights.is_empty() => {}
                 () = shared.outbox.wake.notified() => {}
                 () = handlers => {}
                 () = tokio::time::sleep_until(patience), if taking_in => {}
                 () = sleep_until(expiry) => {}
             }
         }
-        if let LinkState::Linked(linked) = &mut self.link {
-            linked.say_goodbye(deadline.saturating_duration_since(Instant::now())).await;
-        }
+        self.say_goodbye(deadline.saturating_duration_since(Instant::now())).await;
         drained
     }
 

@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::drain::Drained;
 use super::lifecycle::{ConnectionState, Lifecycle, count};
@@ -22,8 +22,8 @@ use super::meter::Meter;
 use super::repeats::Repeats;
 use super::shared::{Command, Shared, closed};
 use crate::dispatch::Entry;
-use crate::outbox::{Flight, Window};
-use crate::transport::{Attempt, Flow, Gap, Inbound, Link, SubscriptionChange};
+use crate::outbox::{Flights, Window};
+use crate::transport::{Attempt, Flow, Gap, Inbound, Link, Outcome, SubscriptionChange};
 use crate::{Error, ErrorKind, Result, Retry, SubscriptionId};
 
 /// Arrivals taken in a row before commands and acknowledgements get their turn.
@@ -34,7 +34,9 @@ pub(crate) struct Engine {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) link: LinkState,
     /// Events sent and not yet acknowledged.
-    pub(super) flights: FuturesUnordered<Flight>,
+    pub(super) flights: Flights,
+    /// What was said to those that have landed; empty but for its memory.
+    pub(super) words: Vec<(usize, Outcome)>,
     /// How many those may be.
     pub(super) window: Window,
     /// Events that this connection took and nobody acknowledged before it ended.
@@ -73,7 +75,8 @@ impl Engine {
             shared,
             commands,
             link: LinkState::None,
-            flights: FuturesUnordered::new(),
+            flights: Flights::default(),
+            words: Vec::new(),
             window,
             unconfirmed: 0,
             connecting: Vec::new(),
@@ -93,31 +96,38 @@ impl Engine {
         let _last_word = LastWord(Arc::clone(&shared));
         self.show_window();
         let mut drained = None;
+        let mut alarm = Alarm::default();
+        // Kept from turn to turn, as the alarm is: they rarely come.
+        let (stopped, woken) = (shared.stop.cancelled(), shared.outbox.wake.notified());
+        tokio::pin!(stopped, woken);
         loop {
             self.turn();
             let now = Instant::now();
-            let expiry = shared.expire(now);
+            let expiry = self.expire(now);
             self.meter.turn(&shared, now);
             let due = self.meter.due();
             tokio::select! {
                 biased;
-                () = shared.stop.cancelled() => break,
+                () = &mut stopped => break,
                 Some(command) = self.commands.recv() => {
+                    // A command may wait for the same; whoever waits first is woken.
+                    woken.set(shared.outbox.wake.notified());
                     if let Command::Drain { limit } = command {
                         drained = Some(self.drain(limit).await);
                         break;
                     }
                     self.command(command).await;
                 }
-                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.landed(landed),
                 happened = self.link.next() => {
                     if self.happened(happened) {
                         // Handlers work on what is still in the processor's cache, and more does not pile up before them.
                         tokio::task::yield_now().await;
                     }
                 }
-                () = shared.outbox.wake.notified() => {}
-                () = sleep_until(expiry) => {}
+                // After the link, whose polling brings acknowledgements; the next turn sees to them.
+                () = self.flights.landed(), if !self.flights.is_empty() => {}
+                () = &mut woken => woken.set(shared.outbox.wake.notified()),
+                () = alarm.at(expiry) => {}
                 () = sleep_until(due) => {}
             }
         }
@@ -132,7 +142,14 @@ impl Engine {
             self.overrun(&id);
         }
         self.return_credit();
+        self.land();
         self.pump();
+    }
+
+    /// Tells those whose time is up, and returns when the next one's will be.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Instant> {
+        let (waiting, sent) = (self.shared.expire(now), self.flights.expire(now));
+        waiting.into_iter().chain(sent).min()
     }
 
     // ---- commands -------------------------------------------------------------------------------------------
@@ -184,15 +201,30 @@ impl Engine {
     }
 
     async fn disconnect(&mut self) {
-        if let LinkState::Linked(linked) = &mut self.link {
-            linked.say_goodbye(self.shared.settings.close_timeout).await;
-        }
+        self.say_goodbye(self.shared.settings.close_timeout).await;
         if !matches!(self.link, LinkState::None) {
             self.drop_link();
             self.shared.enter(ConnectionState::Idle);
             self.shared.report(Lifecycle::Disconnected { reason: None });
             let error = Error::new(ErrorKind::NotConnected, "connect", "the hub was disconnected meanwhile");
             self.tell_connecting(&error);
+        }
+    }
+
+    /// Ends the connection in an orderly way; whose time is up meanwhile is told.
+    pub(super) async fn say_goodbye(&mut self, limit: Duration) {
+        let Self { link: LinkState::Linked(linked), shared, flights, .. } = self else { return };
+        let goodbye = linked.say_goodbye(limit);
+        tokio::pin!(goodbye);
+        loop {
+            let now = Instant::now();
+            let expiry = shared.expire(now).into_iter().chain(flights.expire(now)).min();
+            tokio::select! {
+                biased;
+                () = &mut goodbye => return,
+                () = shared.outbox.wake.notified() => {}
+                () = sleep_until(expiry) => {}
+            }
         }
     }
 
@@ -383,9 +415,7 @@ impl Engine {
             let _ = done.send(Ok(entry));
         }
         // With the link gone every flight lands, unconfirmed, at once.
-        while let Some(Some(landed)) = self.flights.next().now_or_never() {
-            self.landed(landed);
-        }
+        while self.land() {}
     }
 
     pub(super) fn answered(&mut self, answer: Answer) {
@@ -469,6 +499,22 @@ impl Drop for LastWord {
             shared.report(Lifecycle::Problem(Arc::new(Error::new(ErrorKind::Handler, "run hub", message))));
         }
         shared.report(Lifecycle::Closed);
+    }
+}
+
+/// A timer that is kept while its time stays the same.
+#[derive(Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Waits until then. Cancel-safe.
+    async fn at(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return pending().await };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().await;
     }
 }
 

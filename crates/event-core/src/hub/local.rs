@@ -26,7 +26,7 @@ impl Shared {
         if let Some(scope) = Scope::current() {
             scope.release();
         }
-        let event = self.complete(event)?;
+        let event = self.complete(event.clone())?;
         let matched = self.matching(&event);
         let gate = Gate::new(matched.iter().map(|entry| entry.priority));
         let places: Vec<_> = matched.into_iter().map(|entry| (gate.ticket(entry.priority), entry)).collect();

@@ -40,7 +40,7 @@ pub use drain::DrainReport;
 pub use health::{Health, Verdict};
 pub use lifecycle::{ConnectionState, Lifecycle, LifecycleStream, Report, Stats};
 pub use local::LocalOutcome;
-pub use publish::{Publish, ReplyStream, Request};
+pub use publish::{Publish, Publishing, ReplyStream, Request};
 pub use stream::{Delivery, EventStream};
 pub use subscribe::{IntoExpression, Subscribe};
 pub use subscription::{Subscription, SubscriptionStats};

@@ -4,7 +4,7 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -19,7 +19,7 @@ use super::lifecycle::{Lifecycle, count};
 use super::shared::{Shared, closed};
 use crate::correlator::{Correlator, Pending};
 use crate::dispatch::Entry;
-use crate::outbox::{Deadline, Done, Receipt, Resend};
+use crate::outbox::{Deadline, Done, Receipt, Resend, Told};
 use crate::{Error, ErrorKind, Event, RawJson, Result};
 
 /// Unread replies that a [`ReplyStream`] holds.
@@ -27,9 +27,9 @@ const REPLIES: usize = 256;
 
 impl Shared {
     /// Fills in what the caller left out.
-    pub(crate) fn complete(&self, event: &Event) -> Result<Event> {
-        let mut builder = event.to_builder();
-        if event.id().is_none() {
+    pub(crate) fn complete(&self, event: Event) -> Result<Event> {
+        let mut builder = event.into_builder();
+        if !builder.has_id() {
             builder = builder.id(crate::EventId::random());
         }
         self.dialect.complete(&mut builder);
@@ -38,26 +38,34 @@ impl Shared {
 
     /// Publishes a complete event and waits for the acknowledgement.
     async fn publish(&self, event: Event, timeout: impl Into<Timeout>, resend: Resend) -> Result<Receipt> {
-        let Timeout { limit: timeout, chosen } = timeout.into();
+        let timeout = timeout.into();
         if let Some(refusal) = self.refusal("publish") {
             return Err(refusal);
         }
-        let topic = event.topic().clone();
-        let deadline = Instant::now() + timeout;
-        let (done, mut outcome) = oneshot::channel();
-        self.outbox.push(event, Deadline { at: deadline, chosen }, resend, Done::Caller(done)).await?;
-        if let Ok(told) = tokio::time::timeout_at(deadline, &mut outcome).await {
-            return told.unwrap_or_else(|_| Err(closed("publish")));
+        let (done, told) = oneshot::channel();
+        self.outbox.push(event, timeout.deadline(), resend, Done::Caller(done)).await?;
+        self.outcome(told.await, timeout)
+    }
+
+    /// What a caller was told, in the caller's terms. The engine watches the deadlines, of which there is one timer.
+    fn outcome(
+        &self,
+        told: std::result::Result<Told, oneshot::error::RecvError>,
+        timeout: Timeout,
+    ) -> Result<Receipt> {
+        match told {
+            Ok(Told::Outcome(outcome)) => outcome,
+            Ok(Told::TimeIsUp(topic)) => Err(Error::new(
+                ErrorKind::Timeout,
+                "publish",
+                format!(
+                    "the event on \"{topic}\" was not acknowledged within {:?} (the hub is {})",
+                    timeout.limit,
+                    &*self.state.borrow()
+                ),
+            )),
+            Err(_) => Err(closed("publish")),
         }
-        // If it was not sent, the outbox knows why.
-        self.expire(Instant::now());
-        outcome.try_recv().unwrap_or_else(|_| {
-            let state = &*self.state.borrow();
-            let message = format!(
-                "the event on \"{topic}\" was not acknowledged within {timeout:?} (the hub is {state})"
-            );
-            Err(Error::new(ErrorKind::Timeout, "publish", message))
-        })
     }
 
     /// Publishes something that must not be sent twice.
@@ -88,6 +96,13 @@ impl Shared {
     fn reply_failed(&self, entry: &Entry, error: Error) {
         count(&self.counters.problems);
         self.report(Lifecycle::ReplyFailed { id: entry.id().clone(), error: Arc::new(error) });
+    }
+
+    /// No reply came in time.
+    fn unanswered(&self, event: &Event, timeout: Duration, stuck: Option<&Scope>) -> Error {
+        let why = stuck.map_or_else(|| format!("the hub is {}", &*self.state.borrow()), Scope::explain_stuck);
+        let message = format!("no reply to the event on \"{}\" within {timeout:?}: {why}", event.topic());
+        Error::new(ErrorKind::Timeout, "request", message)
     }
 
     fn open_request(&self, event: &Event, replies: usize) -> Result<Pending> {
@@ -133,6 +148,13 @@ struct Timeout {
     limit: Duration,
     /// Whether the caller said so.
     chosen: bool,
+}
+
+impl Timeout {
+    /// When it ends if it begins now.
+    fn deadline(self) -> Deadline {
+        Deadline { at: Instant::now() + self.limit, chosen: self.chosen }
+    }
 }
 
 impl From<Duration> for Timeout {
@@ -188,31 +210,119 @@ impl Publish {
         if let Some(refusal) = self.shared.refusal("publish") {
             return Err(refusal);
         }
-        let event = self.complete()?;
+        let event = if self.verbatim { self.event } else { self.shared.complete(self.event)? };
         let topic = event.topic().clone();
         let done = Done::Report(Box::new(move |outcome| {
             if let Err(error) = outcome {
                 tracing::warn!(%topic, %error, "an event published without waiting was lost");
             }
         }));
-        let deadline = Deadline { at: Instant::now() + self.timeout.limit, chosen: self.timeout.chosen };
-        self.shared.outbox.push(event, deadline, self.resend, done).await
-    }
-
-    fn complete(&self) -> Result<Event> {
-        if self.verbatim { Ok(self.event.clone()) } else { self.shared.complete(&self.event) }
+        self.shared.outbox.push(event, self.timeout.deadline(), self.resend, done).await
     }
 }
 
 impl IntoFuture for Publish {
     type Output = Result<Receipt>;
-    type IntoFuture = BoxFuture<'static, Result<Receipt>>;
+    type IntoFuture = Publishing;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let event = self.complete()?;
-            self.shared.publish(event, self.timeout, self.resend).await
-        })
+    fn into_future(self) -> Publishing {
+        let Self { shared, event, timeout, resend, verbatim } = self;
+        Publishing { shared, timeout, stage: Stage::Ready { event, resend, verbatim } }
+    }
+}
+
+/// A publish that is awaited. Nothing happens before it is polled.
+///
+/// # Cancel safety
+///
+/// Dropping it never unsends the event, nor takes it out of the queue.
+#[must_use = "nothing is published until this is awaited"]
+pub struct Publishing {
+    shared: Arc<Shared>,
+    timeout: Timeout,
+    stage: Stage,
+}
+
+enum Stage {
+    Ready {
+        event: Event,
+        resend: Resend,
+        verbatim: bool,
+    },
+    /// The outbox is full.
+    Queueing {
+        queueing: BoxFuture<'static, Result<()>>,
+        told: oneshot::Receiver<Told>,
+    },
+    Queued(oneshot::Receiver<Told>),
+    Over,
+}
+
+impl Stage {
+    /// Queues the event at once, or begins to wait for room.
+    fn begin(
+        shared: &Arc<Shared>,
+        event: Event,
+        timeout: Timeout,
+        resend: Resend,
+        verbatim: bool,
+    ) -> Result<Self> {
+        let event = if verbatim { event } else { shared.complete(event)? };
+        if let Some(refusal) = shared.refusal("publish") {
+            return Err(refusal);
+        }
+        let (done, told) = oneshot::channel();
+        let deadline = timeout.deadline();
+        match shared.outbox.try_push(event, deadline, resend, Done::Caller(done)) {
+            Ok(()) => Ok(Self::Queued(told)),
+            Err((event, done)) => {
+                let shared = Arc::clone(shared);
+                let queueing =
+                    Box::pin(async move { shared.outbox.push(event, deadline, resend, done).await });
+                Ok(Self::Queueing { queueing, told })
+            }
+        }
+    }
+}
+
+impl Future for Publishing {
+    type Output = Result<Receipt>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match &mut this.stage {
+                Stage::Queued(told) => {
+                    let told = ready!(Pin::new(told).poll(cx));
+                    this.stage = Stage::Over;
+                    return Poll::Ready(this.shared.outcome(told, this.timeout));
+                }
+                Stage::Queueing { queueing, .. } => {
+                    let queued = ready!(queueing.as_mut().poll(cx));
+                    let Stage::Queueing { told, .. } = std::mem::replace(&mut this.stage, Stage::Over) else {
+                        continue;
+                    };
+                    queued?;
+                    this.stage = Stage::Queued(told);
+                }
+                Stage::Ready { .. } => {
+                    let Stage::Ready { event, resend, verbatim } =
+                        std::mem::replace(&mut this.stage, Stage::Over)
+                    else {
+                        continue;
+                    };
+                    this.stage = Stage::begin(&this.shared, event, this.timeout, resend, verbatim)?;
+                }
+                // Polled after its end, which no executor does.
+                Stage::Over => return Poll::Ready(Err(closed("publish"))),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Publishing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publishing").field("timeout", &self.timeout.limit).finish_non_exhaustive()
     }
 }
 
@@ -251,7 +361,7 @@ impl Request {
             scope.release();
         }
         let deadline = Instant::now() + self.timeout;
-        let event = self.shared.complete(&self.event)?;
+        let event = self.shared.complete(self.event)?;
         let pending = self.shared.open_request(&event, REPLIES)?;
         self.shared.publish(event, self.timeout, Resend::Never).await?;
         Ok(ReplyStream { pending, deadline: Box::pin(tokio::time::sleep_until(deadline)) })
@@ -262,25 +372,26 @@ impl Request {
         if let Some(scope) = &scope {
             scope.release();
         }
-        let deadline = Instant::now() + self.timeout;
-        let event = self.shared.complete(&self.event)?;
-        let mut pending = self.shared.open_request(&event, 1)?;
+        let Self { shared, event, timeout } = self;
+        let deadline = Instant::now() + timeout;
+        let event = shared.complete(event)?;
+        let mut pending = shared.open_request(&event, 1)?;
         let own_lane = scope.as_ref().zip(event.id()).map(|(scope, id)| scope.await_start(id));
         let timed_out = || {
             let stuck = own_lane.as_ref().is_some_and(|lane| lane.waited_until(deadline));
-            self.timed_out(&event, scope.as_ref().filter(|_| stuck))
+            shared.unanswered(&event, timeout, scope.as_ref().filter(|_| stuck))
         };
-        if let Some(refusal) = self.shared.refusal("publish") {
+        if let Some(refusal) = shared.refusal("publish") {
             return Err(refusal);
         }
         // A reply counts as an acknowledgement: only a failure is worth waking up for.
         let failed = Arc::new(Failed::default());
         let tell = Arc::clone(&failed);
         let done = Done::Report(Box::new(move |outcome| outcome.map_or_else(|e| tell.set(e), drop)));
-        let queueing = self.shared.outbox.push(event.clone(), deadline, Resend::Never, done);
+        let queueing = shared.outbox.push(event.clone(), deadline, Resend::Never, done);
         tokio::pin!(queueing);
         let mut queued = false;
-        let (time_is_up, stopped) = (tokio::time::sleep_until(deadline), self.shared.stop.cancelled());
+        let (time_is_up, stopped) = (tokio::time::sleep_until(deadline), shared.stop.cancelled());
         tokio::pin!(time_is_up, stopped);
         loop {
             tokio::select! {
@@ -298,14 +409,6 @@ impl Request {
                 () = &mut stopped => return Err(closed("request")),
             }
         }
-    }
-
-    fn timed_out(&self, event: &Event, stuck: Option<&Scope>) -> Error {
-        let why = stuck
-            .map_or_else(|| format!("the hub is {}", &*self.shared.state.borrow()), Scope::explain_stuck);
-        let message =
-            format!("no reply to the event on \"{}\" within {:?}: {why}", event.topic(), self.timeout);
-        Error::new(ErrorKind::Timeout, "request", message)
     }
 }
 

@@ -5,15 +5,29 @@ use std::sync::atomic::Ordering;
 use super::engine::Engine;
 use super::lifecycle::count;
 use super::link::LinkState;
-use crate::outbox::{Entry as Outgoing, Flight, Outbox};
-use crate::transport::{Acknowledgement, PublishError};
-use crate::{ErrorKind, Result};
+use crate::ErrorKind;
+use crate::outbox::{Entry as Outgoing, Outbox};
+use crate::transport::{Outcome, PublishError};
 
 impl Engine {
+    /// Sees to every event that has landed by now. `false` when there is none.
+    pub(super) fn land(&mut self) -> bool {
+        let mut words = std::mem::take(&mut self.words);
+        self.flights.take_landed(&mut words);
+        let any = !words.is_empty();
+        for (place, outcome) in words.drain(..) {
+            if let Some(outgoing) = self.flights.leave(place) {
+                self.landed(outgoing, outcome);
+            }
+        }
+        self.words = words;
+        self.show_window();
+        any
+    }
+
     /// An event was acknowledged, refused, or its connection ended first.
     #[expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
-    pub(super) fn landed(&mut self, landed: Option<(Outgoing, Result<Acknowledgement, PublishError>)>) {
-        let Some((outgoing, outcome)) = landed else { return };
+    fn landed(&mut self, outgoing: Outgoing, outcome: Outcome) {
         let outcome =
             outcome.and_then(|acknowledgement| match self.shared.dialect.acknowledged(&acknowledgement) {
                 Ok(()) => Ok(acknowledgement),
@@ -34,8 +48,7 @@ impl Engine {
                 self.unconfirmed += 1;
             }
         }
-        self.show_window();
-        self.shared.outbox.landed(outgoing, outcome, tokio::time::Instant::now());
+        self.shared.outbox.landed(outgoing, outcome, tokio::time::Instant::now);
     }
 
     /// Feeds the link from the outbox while it takes events and the window has room.
@@ -47,9 +60,9 @@ impl Engine {
         }
         while self.flights.len() < self.window.limit() {
             let Some(outgoing) = self.shared.outbox.take(linked.up) else { break };
-            let terms = Outbox::terms(&outgoing, tokio::time::Instant::now());
+            let terms = Outbox::terms(&outgoing, tokio::time::Instant::now);
             match linked.tx.send_with(outgoing.event.clone(), terms) {
-                Ok(confirmation) => self.flights.push(Flight::new(outgoing, confirmation)),
+                Ok(confirmation) => self.flights.push(outgoing, confirmation),
                 Err(refused) => match refused.error.kind() {
                     ErrorKind::Full | ErrorKind::NotConnected => {
                         self.shared.outbox.put_back(outgoing);

@@ -1,20 +1,19 @@
 //! Ordered publishes that outlive links: bounded, each with a deadline and a resend policy.
 
+mod flights;
 mod window;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::transport::{Acknowledgement, Confirmation, PublishError, SendTerms};
-use crate::{Error, ErrorKind, Event, Result};
+use crate::transport::{Outcome, PublishError, SendTerms};
+use crate::{Error, ErrorKind, Event, Result, Topic};
+pub(crate) use flights::Flights;
 pub(crate) use window::Window;
 
 /// What to do with an event whose link ended before the service acknowledged it.
@@ -42,17 +41,33 @@ pub struct Receipt {
 
 /// Who hears what became of an event.
 pub(crate) enum Done {
-    Caller(oneshot::Sender<Result<Receipt>>),
+    /// Is told at the deadline at the latest, wherever the event is then.
+    Caller(oneshot::Sender<Told>),
+    /// Is told what became of the event, whenever that is.
     Report(Box<dyn FnOnce(Result<Receipt>) + Send + Sync>),
+    /// The caller was told already.
+    Nobody,
+}
+
+/// What a caller is told.
+pub(crate) enum Told {
+    Outcome(Result<Receipt>),
+    /// The event on this topic was sent, and had no last word before its deadline.
+    TimeIsUp(Topic),
 }
 
 impl Done {
     fn tell(self, outcome: Result<Receipt>) {
         match self {
-            Self::Caller(caller) => {
-                let _ = caller.send(outcome);
-            }
+            Self::Caller(caller) => drop(caller.send(Told::Outcome(outcome))),
             Self::Report(report) => report(outcome),
+            Self::Nobody => {}
+        }
+    }
+
+    fn time_is_up(self, event: &Event) {
+        if let Self::Caller(caller) = self {
+            drop(caller.send(Told::TimeIsUp(event.topic().clone())));
         }
     }
 }
@@ -82,6 +97,12 @@ pub(crate) struct Entry {
     attempts: u32,
     done: Done,
     _room: OwnedSemaphorePermit,
+}
+
+impl Entry {
+    fn has_caller(&self) -> bool {
+        matches!(self.done, Done::Caller(_))
+    }
 }
 
 /// The queue.
@@ -116,8 +137,8 @@ impl Totals {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Entry>,
-    /// Those taken out to be sent, by sequence.
-    sent: BTreeSet<u64>,
+    /// Those taken out to be sent: their sequences, rising. They are taken and done with nearly in order.
+    sent: VecDeque<u64>,
     next: u64,
     acknowledged: u64,
     failed: u64,
@@ -129,9 +150,25 @@ impl State {
     /// The first event that is not done with.
     fn oldest(&self) -> Option<u64> {
         let waiting = self.queue.front().map(|entry| entry.sequence);
-        match (waiting, self.sent.first().copied()) {
+        match (waiting, self.sent.front().copied()) {
             (Some(waiting), Some(sent)) => Some(waiting.min(sent)),
             (waiting, sent) => waiting.or(sent),
+        }
+    }
+
+    fn is_sent(&mut self, sequence: u64) {
+        let at = match self.sent.back() {
+            Some(last) if sequence < *last => self.sent.partition_point(|other| *other < sequence),
+            _ => self.sent.len(),
+        };
+        self.sent.insert(at, sequence);
+    }
+
+    fn is_back(&mut self, sequence: u64) {
+        if self.sent.front() == Some(&sequence) {
+            self.sent.pop_front();
+        } else if let Ok(at) = self.sent.binary_search(&sequence) {
+            self.sent.remove(at);
         }
     }
 
@@ -164,27 +201,62 @@ impl Outbox {
         resend: Resend,
         done: Done,
     ) -> Result<()> {
-        let Deadline { at: deadline, chosen } = deadline.into();
-        let permit = if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
-            permit
-        } else {
-            // The deadline first: room that comes with it is of no use any more.
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep_until(deadline) => return Err(self.full()),
-                permit = Arc::clone(&self.room).acquire_owned() => permit.map_err(|_| self.full())?,
-            }
+        let deadline = deadline.into();
+        let room = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => room,
+            Err(_) => self.wait_for_room(deadline.at).await?,
         };
+        self.queue(event, deadline, resend, done, room);
+        Ok(())
+    }
+
+    /// Queues an event if there is room.
+    ///
+    /// # Errors
+    ///
+    /// Gives back what it was given.
+    pub(crate) fn try_push(
+        &self,
+        event: Event,
+        deadline: Deadline,
+        resend: Resend,
+        done: Done,
+    ) -> std::result::Result<(), (Event, Done)> {
+        match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => {
+                self.queue(event, deadline, resend, done, room);
+                Ok(())
+            }
+            Err(_) => Err((event, done)),
+        }
+    }
+
+    async fn wait_for_room(&self, deadline: Instant) -> Result<OwnedSemaphorePermit> {
+        // The deadline first: room that comes with it is of no use any more.
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(deadline) => Err(self.full()),
+            room = Arc::clone(&self.room).acquire_owned() => room.map_err(|_| self.full()),
+        }
+    }
+
+    fn queue(
+        &self,
+        event: Event,
+        Deadline { at: deadline, chosen }: Deadline,
+        resend: Resend,
+        done: Done,
+        room: OwnedSemaphorePermit,
+    ) {
         {
             let mut state = self.state.lock();
             let sequence = state.next;
             state.next += 1;
-            let entry = Entry { sequence, event, deadline, chosen, resend, attempts: 0, done, _room: permit };
+            let entry = Entry { sequence, event, deadline, chosen, resend, attempts: 0, done, _room: room };
             let end = state.queue.len();
             state.insert(end, entry);
         }
         self.wake.notify_one();
-        Ok(())
     }
 
     /// The next event to send; while there is no connection, the next that may be sent again.
@@ -193,34 +265,36 @@ impl Outbox {
         let fits = |entry: &Entry| connected || entry.resend == Resend::UntilAcked;
         let at = state.queue.iter().position(fits)?;
         let entry = state.queue.remove(at)?;
-        state.sent.insert(entry.sequence);
+        state.is_sent(entry.sequence);
         Some(entry)
     }
 
     /// Puts an event back that could not be sent now.
     pub(crate) fn put_back(&self, entry: Entry) {
         let mut state = self.state.lock();
-        state.sent.remove(&entry.sequence);
+        state.is_back(entry.sequence);
         let at = state.queue.partition_point(|other| other.sequence < entry.sequence);
         state.insert(at, entry);
     }
 
-    /// What a link is told about an event.
-    pub(crate) fn terms(entry: &Entry, now: Instant) -> SendTerms {
+    /// What a link is told about an event. `now` is the time of the call.
+    pub(crate) fn terms(entry: &Entry, now: impl FnOnce() -> Instant) -> SendTerms {
         let terms = if entry.chosen {
-            SendTerms::within(entry.deadline.saturating_duration_since(now))
+            SendTerms::within(entry.deadline.saturating_duration_since(now()))
         } else {
             SendTerms::default()
         };
         if entry.resend == Resend::Never { terms.once() } else { terms }
     }
 
-    /// Deals with what became of an event that was sent.
-    pub(crate) fn landed(&self, entry: Entry, outcome: Result<Acknowledgement, PublishError>, now: Instant) {
+    /// Deals with what became of an event that was sent. `now` is the time of the call.
+    pub(crate) fn landed(&self, entry: Entry, outcome: Outcome, now: impl FnOnce() -> Instant) {
         match outcome {
             Ok(_) => self.settle(entry, None),
             Err(PublishError::Refused(error)) => self.settle(entry, Some(error)),
-            Err(PublishError::Unconfirmed) if entry.resend == Resend::UntilAcked && now < entry.deadline => {
+            Err(PublishError::Unconfirmed)
+                if entry.resend == Resend::UntilAcked && now() < entry.deadline =>
+            {
                 self.put_back(entry);
             }
             Err(PublishError::Unconfirmed) => {
@@ -242,7 +316,7 @@ impl Outbox {
     pub(crate) fn settle(&self, entry: Entry, failure: Option<Error>) {
         {
             let mut state = self.state.lock();
-            state.sent.remove(&entry.sequence);
+            state.is_back(entry.sequence);
             *(if failure.is_none() { &mut state.acknowledged } else { &mut state.failed }) += 1;
         }
         self.settled.notify_waiters();
@@ -332,28 +406,5 @@ impl Outbox {
                 self.capacity
             ),
         )
-    }
-}
-
-/// An event on its way: resolves to the entry and what the service said.
-pub(crate) struct Flight {
-    entry: Option<Entry>,
-    confirmation: Confirmation,
-}
-
-impl Flight {
-    pub(crate) fn new(mut entry: Entry, confirmation: Confirmation) -> Self {
-        entry.attempts += 1;
-        Self { entry: Some(entry), confirmation }
-    }
-}
-
-impl Future for Flight {
-    type Output = Option<(Entry, Result<Acknowledgement, PublishError>)>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.confirmation)
-            .poll(cx)
-            .map(|outcome| self.entry.take().map(|entry| (entry, outcome)))
     }
 }

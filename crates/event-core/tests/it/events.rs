@@ -24,6 +24,39 @@ fn a_new_event_has_exactly_the_seven_members_of_the_service() {
 }
 
 #[test]
+fn editing_in_place_forgets_what_was_made_of_the_event_and_leaves_clones_alone() {
+    let text = r#"{"id":"1","topic":"t","data":{"a":1},"source":{"id":"s"},"more":1}"#;
+    let expected = r#"{"id":"1","topic":"u","data":[2],"source":{"id":"me"},"more":1,"target":"id=x"}"#;
+    for keeps_a_clone in [false, true] {
+        let event = read(text);
+        assert_eq!((&event.data_value()["a"], event.source_id()), (&json!(1), Some("s")));
+        assert_eq!(event.source()["id"], "s");
+        let kept = keeps_a_clone.then(|| event.clone());
+        let builder = event.into_builder().topic("u").raw_data(RawJson::from_text("[2]").unwrap());
+        let edited = builder.source_field("id", "me").target("id=x").build().unwrap();
+        assert_eq!((edited.data_value(), edited.source_id()), (&json!([2]), Some("me")));
+        assert_eq!(edited.to_json(), expected);
+        if let Some(kept) = kept {
+            assert_eq!((kept.data_value(), kept.to_json().as_ref()), (&json!({"a": 1}), text.as_bytes()));
+        }
+    }
+}
+
+#[test]
+fn builders_that_are_cloned_do_not_share_what_they_make() {
+    let one = Event::builder("t").data(&1);
+    let other = one.clone();
+    let built = one.build().unwrap();
+    assert_eq!(built.data_value(), &json!(1));
+    let text = built.to_json();
+    let kept = built.clone();
+    drop(built);
+    let other = other.data(&2).build().unwrap();
+    assert_ne!(other.id(), kept.id());
+    assert_eq!((other.data_value(), kept.to_json()), (&json!(2), text));
+}
+
+#[test]
 fn absent_null_and_value_are_kept_apart() {
     let absent = read(r#"{"topic":"t"}"#);
     assert!(absent.fields().id.is_absent() && absent.raw_data().is_absent() && absent.sent().is_absent());

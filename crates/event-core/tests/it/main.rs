@@ -12,6 +12,7 @@ mod expressions;
 mod hub_connection;
 mod hub_credentials;
 mod hub_cut_off;
+mod hub_deadlines;
 mod hub_drain;
 mod hub_keyed;
 #[cfg(feature = "metrics")]

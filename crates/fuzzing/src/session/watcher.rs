@@ -83,7 +83,10 @@ impl Watcher {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Send(text) => self.frame(&text),
+            Output::Send(text) => match std::str::from_utf8(&text) {
+                Ok(text) => self.frame(text),
+                Err(error) => panic!("sent what is no text: {error}"),
+            },
             Output::Connected => {
                 assert!(!self.connected, "connected twice");
                 self.connected = true;

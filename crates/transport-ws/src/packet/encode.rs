@@ -22,8 +22,11 @@ pub(super) fn packet(packet: &Packet<'_>, out: &mut String) {
         }
         Packet::Event { id, endpoint, name, args } => {
             header(out, '5', *id, endpoint);
-            out.push(':');
-            event_payload(out, name, |out| join(out, args));
+            out.push_str(":{\"name\":");
+            string(out, name);
+            out.push_str(",\"args\":[");
+            join(out, args);
+            out.push_str("]}");
         }
         Packet::Ack { endpoint, id, args } => {
             header(out, '6', None, endpoint);
@@ -67,21 +70,17 @@ pub(super) fn size_hint(packet: &Packet<'_>) -> usize {
     payload + packet.endpoint().len() + 26
 }
 
-/// `{"name":"..","args":[..]}`; `args` writes what stands between the brackets.
-fn event_payload(out: &mut String, name: &str, args: impl FnOnce(&mut String)) {
-    out.push_str("{\"name\":");
-    string(out, name);
-    out.push_str(",\"args\":[");
-    args(out);
-    out.push_str("]}");
-}
-
-/// The whole frame `5:N+::{"name":"..","args":[ARGS]}`, written once. `args` is raw JSON, already joined.
-pub(crate) fn acked_event(number: u64, name: &str, args: &str) -> String {
-    let mut out = String::with_capacity(56 + name.len() + args.len());
-    header(&mut out, '5', Some(PacketId::with_data(number)), "");
-    out.push(':');
-    event_payload(&mut out, name, |out| out.push_str(args));
+/// The whole frame `5:N+::{"name":"..","args":[ARGS]}`, written once. `args` writes raw JSON of about `size` bytes,
+/// already joined.
+pub(crate) fn acked_event(number: u64, name: &str, size: usize, args: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut head = String::with_capacity(64 + name.len() + size);
+    header(&mut head, '5', Some(PacketId::with_data(number)), "");
+    head.push_str(":{\"name\":");
+    string(&mut head, name);
+    head.push_str(",\"args\":[");
+    let mut out = head.into_bytes();
+    args(&mut out);
+    out.extend_from_slice(b"]}");
     out
 }
 
@@ -114,15 +113,29 @@ fn join(out: &mut String, args: &[&str]) {
     }
 }
 
-fn number(out: &mut String, number: u64) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{number}");
+fn number(out: &mut String, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits[first..].iter().for_each(|digit| out.push(char::from(*digit)));
 }
 
 /// A JSON string, escaped like JavaScript's `JSON.stringify`.
 fn string(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
+    // Names need none of this.
+    let plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    if plain {
+        out.push_str(text);
+    }
+    for character in text.chars().filter(|_| !plain) {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),

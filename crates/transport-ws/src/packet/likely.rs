@@ -1,5 +1,5 @@
-//! A guess at the packet that nearly all are: an event without endpoint whose name comes first and whose argument is
-//! one object. It saves the pass over the argument that finds where it ends.
+//! Guesses at the packets that nearly all are. An event without endpoint whose name comes first and whose argument is
+//! one object: that saves the pass over the argument that finds where it ends. An ack that says what the last one said.
 
 use std::ops::Range;
 
@@ -33,6 +33,28 @@ impl LikelyEvent {
         let start = text.len() - rest.len();
         let likely = plain && argument.starts_with('{') && argument.ends_with('}');
         likely.then(|| Self { id, argument: start..start + argument.len() })
+    }
+}
+
+/// What a text looks like that acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LikelyAck<'a> {
+    /// What is acknowledged.
+    pub(crate) id: u64,
+    /// Whatever stands behind the number.
+    pub(crate) words: &'a str,
+}
+
+impl<'a> LikelyAck<'a> {
+    /// The ack that the text looks like, if it does.
+    ///
+    /// The words were not looked at. What [`decode`](super::Packet::decode) makes of them depends on nothing but
+    /// themselves, so they mean what the same words meant behind another number.
+    pub(crate) fn of(text: &'a str) -> Option<Self> {
+        let rest = text.strip_prefix("6:::")?;
+        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, words) = rest.split_at_checked(length)?;
+        Some(Self { id: digits.parse().ok()?, words })
     }
 }
 
@@ -100,6 +122,61 @@ mod tests {
                 };
                 prop_assert_eq!((id, &*name, args), (likely.id, "n", vec![argument.as_str()]));
             }
+        }
+    }
+
+    /// What acks are made of.
+    const WORDS: [&str; 14] = [
+        "+",
+        "[",
+        "]",
+        "null",
+        r#"{"success":true}"#,
+        r#"{"success":false}"#,
+        ",",
+        "1",
+        "0",
+        "-",
+        " ",
+        "\"",
+        ":",
+        "e",
+    ];
+
+    proptest! {
+        #[test]
+        fn the_words_of_an_ack_mean_the_same_behind_every_number(
+            pieces in prop::collection::vec(prop::sample::select(&WORDS[..]), 0..6),
+            digits in "[0-9]{0,21}",
+        ) {
+            let text = format!("6:::{digits}{}", pieces.concat());
+            let Some(LikelyAck { id, words }) = LikelyAck::of(&text) else { return Ok(()) };
+            prop_assert!(!words.starts_with(|first: char| first.is_ascii_digit()));
+            let another = format!("6:::7{words}");
+            match (Packet::decode(&text), Packet::decode(&another)) {
+                (Ok(Packet::Ack { endpoint, id: decoded, args }), Ok(Packet::Ack { args: others, .. })) => {
+                    prop_assert_eq!((endpoint, decoded), ("", id));
+                    prop_assert_eq!(args, others);
+                }
+                (Err(one), Err(other)) => prop_assert_eq!(one.kind(), other.kind()),
+                differ => panic!("{text} {another}: {differ:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_an_ack_is_found_where_decoding_finds_it() {
+        for (text, expected) in [
+            ("6:::1", Some((1, ""))),
+            ("6:::007+", Some((7, "+"))),
+            ("6:::18446744073709551615+[1]", Some((u64::MAX, "+[1]"))),
+            ("6:::18446744073709551616", None),
+            ("6:::+[1]", None),
+            ("6:::", None),
+            ("6::/e:1", None),
+            ("5:::1", None),
+        ] {
+            assert_eq!(LikelyAck::of(text).map(|ack| (ack.id, ack.words)), expected, "{text}");
         }
     }
 

@@ -10,8 +10,8 @@ use crate::packet::{Advice, DecodeError, Reason};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
-    /// Write this as one unfragmented text message, in order.
-    Send(String),
+    /// Write this, which is UTF-8, as one unfragmented text message, in order.
+    Send(Bytes),
     /// The server said `1::`. Said at most once.
     Connected,
     /// The server delivers an event.

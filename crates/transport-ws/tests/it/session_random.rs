@@ -90,7 +90,7 @@ impl Watcher {
         match output {
             Output::Send(text) => {
                 self.counted[0] += 1;
-                match Packet::decode(&text).unwrap() {
+                match Packet::decode(std::str::from_utf8(&text).unwrap()).unwrap() {
                     Packet::Event { id, .. } => {
                         self.sent += 1;
                         prop_assert!(self.connected);

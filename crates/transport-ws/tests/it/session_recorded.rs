@@ -29,7 +29,7 @@ fn the_recorded_python_sessions_can_be_lived_again() {
             }
             for output in outputs(session) {
                 match output {
-                    Output::Send(text) => sent.push(text),
+                    Output::Send(text) => sent.push(String::from_utf8(text.into()).unwrap()),
                     Output::Problem(problem) => panic!("{file}: {problem:?}"),
                     _ => {}
                 }

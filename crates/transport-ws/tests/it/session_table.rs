@@ -15,7 +15,7 @@ use crate::support::{outputs, secs, start};
 type Operation = fn(&mut Session, Instant);
 
 fn send(text: &str) -> Output {
-    Output::Send(text.to_owned())
+    Output::Send(text.to_owned().into())
 }
 
 fn event(name: &str, args: &[&'static str]) -> Output {

@@ -295,6 +295,38 @@ async fn malformed_packets_and_events_are_told_and_the_others_arrive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_acknowledgement_says_what_its_own_words_say_whatever_the_last_one_said() {
+    let (server, builder) = Server::new();
+    let (mut link, mut socket) = connected(builder, &server).await;
+    let long = format!(r#"+[{{"success":true,"note":"{}"}}]"#, "n".repeat(2000));
+    let words = [
+        (r#"+[{"success":true}]"#, Some(r#"{"success":true}"#)),
+        (r#"+[{"success":true}]"#, Some(r#"{"success":true}"#)),
+        (r#"+[{"success":false}]"#, Some(r#"{"success":false}"#)),
+        (&*long, Some(&long[2..long.len() - 1])),
+        (&*long, Some(&long[2..long.len() - 1])),
+        ("", None),
+        ("+[1, 2]", Some("[1,2]")),
+        (r#"+[{"success":true}]"#, Some(r#"{"success":true}"#)),
+    ];
+    let confirmations: Vec<_> =
+        words.iter().map(|_| link.tx.send(Event::new("t", &1).unwrap()).unwrap()).collect();
+    let serving = async {
+        for (id, (said, _)) in (1..).zip(words) {
+            hear(&mut socket).await;
+            say(&mut socket, &format!("6:::{id}{said}")).await;
+        }
+        say(&mut socket, r#"5:::{"name":"ftrack.event","args":[{"topic":"last"}]}"#).await;
+    };
+    let ((), last) = tokio::join!(serving, link.rx.next());
+    assert!(matches!(last, Some(Ok(Inbound::Delivery(_)))), "{last:?}");
+    for (confirmation, (said, expected)) in confirmations.into_iter().zip(words) {
+        let meaning = confirmation.await.unwrap().data;
+        assert_eq!(meaning.as_ref().map(event_core::RawJson::as_str), expected, "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn heartbeats_are_answered_and_their_absence_ends_the_link() {
     let (server, builder) = Server::new();
     let (mut link, mut socket) = connected(builder, &server).await;
