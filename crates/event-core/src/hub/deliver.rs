@@ -1,9 +1,6 @@
 //! The engine's part in deliveries: to whom they go, their credit, how they are settled.
-#![expect(clippy::disallowed_methods, reason = "a shell: it reads tokio's clock")]
 
 use std::sync::Arc;
-
-use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::lifecycle::{Lifecycle, count};
@@ -19,7 +16,7 @@ impl Engine {
         let to = if let Route::Direct(id) = &route { Some(id) } else { None };
         // What is under a lock came again because it was not settled: that is no repeat.
         if let (Some(id), None) = (event.id(), &token)
-            && self.repeats.is_repeat(id, to, Instant::now())
+            && self.repeats.is_repeat(id, to, self.arrival)
         {
             count(&self.shared.counters.repeats);
             tracing::debug!(%id, topic = %event.topic(), "came already");

@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     pub(super) generation: u64,
     /// Events that came already.
     pub(super) repeats: Repeats,
+    /// When the last burst began to arrive.
+    pub(super) arrival: Instant,
     /// Tells what was counted.
     meter: Meter,
     /// When events began to be missed, if the next connection must say so.
@@ -86,6 +88,7 @@ impl Engine {
             offline: capabilities.offline,
             generation: 0,
             repeats,
+            arrival: Instant::now(),
             missing_since: None,
         }
     }
@@ -236,6 +239,7 @@ impl Engine {
             Happened::Connected(Ok(link)) => self.linked(link),
             Happened::Connected(Err(error)) => self.failed(error),
             Happened::Arrived(item) => {
+                self.arrival = Instant::now();
                 self.arrived(item);
                 // A busy link: take what else is there before the next round.
                 for _ in 0..BURST {

@@ -15,7 +15,9 @@ pub(super) struct Repeats {
     capacity: usize,
     hashing: RandomState,
     seen: HashSet<u64, BuildHasherDefault<Identity>>,
-    order: VecDeque<(u64, Instant)>,
+    order: VecDeque<u64>,
+    /// When they came: so many of them at each time. Those of a burst share one.
+    times: VecDeque<(Instant, usize)>,
 }
 
 impl Repeats {
@@ -27,6 +29,7 @@ impl Repeats {
             hashing: RandomState::new(),
             seen: HashSet::default(),
             order: VecDeque::new(),
+            times: VecDeque::new(),
         }
     }
 
@@ -35,19 +38,46 @@ impl Repeats {
         if self.capacity == 0 {
             return false;
         }
-        while let Some((oldest, at)) = self.order.front() {
-            if self.order.len() < self.capacity && now.saturating_duration_since(*at) < self.window {
-                break;
-            }
-            self.seen.remove(oldest);
-            self.order.pop_front();
+        if self.times.back().is_none_or(|(at, _)| *at != now) {
+            self.forget_old(now);
+            self.times.push_back((now, 0));
         }
         let hash = self.hashing.hash_one((event, to));
-        let new = self.seen.insert(hash);
-        if new {
-            self.order.push_back((hash, now));
+        if !self.seen.insert(hash) {
+            return true;
         }
-        !new
+        if self.order.len() == self.capacity {
+            self.forget_oldest();
+        }
+        self.order.push_back(hash);
+        if let Some((_, count)) = self.times.back_mut() {
+            *count += 1;
+        }
+        false
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        while let Some((at, count)) = self.times.front()
+            && (*count == 0 || now.saturating_duration_since(*at) >= self.window)
+        {
+            for hash in self.order.drain(..*count) {
+                self.seen.remove(&hash);
+            }
+            self.times.pop_front();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.order.pop_front() {
+            self.seen.remove(&oldest);
+        }
+        while let Some((_, count)) = self.times.front_mut() {
+            if *count > 0 {
+                *count -= 1;
+                break;
+            }
+            self.times.pop_front();
+        }
     }
 }
 
@@ -100,6 +130,35 @@ mod tests {
         assert!(repeats.is_repeat(&id(3), None, now));
         assert!(!repeats.is_repeat(&id(0), None, now));
         assert!(repeats.seen.len() <= 3 && repeats.order.len() <= 3);
+    }
+
+    /// Against the plain way: a list of what came when.
+    #[test]
+    fn many_at_a_time_are_remembered_and_forgotten_like_single_ones() {
+        const CAPACITY: usize = 20;
+        let mut repeats = Repeats::new(Duration::from_secs(10), CAPACITY);
+        let mut known: VecDeque<(usize, Instant)> = VecDeque::new();
+        let (mut now, mut random) = (Instant::now(), 7_u64);
+        let mut draw = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % below
+        };
+        for round in 0..2_000 {
+            now += Duration::from_secs(draw(4) * draw(4));
+            for _ in 0..draw(8) {
+                let n = usize::try_from(draw(60)).unwrap();
+                known.retain(|(_, at)| now.saturating_duration_since(*at) < Duration::from_secs(10));
+                let expected = known.iter().any(|(id, _)| *id == n);
+                assert_eq!(repeats.is_repeat(&id(n), None, now), expected, "round {round}");
+                if !expected {
+                    known.push_back((n, now));
+                    if known.len() > CAPACITY {
+                        known.pop_front();
+                    }
+                }
+            }
+            assert!(repeats.seen.len() == repeats.order.len() && repeats.times.len() <= CAPACITY + 1);
+        }
     }
 
     #[test]
