@@ -63,7 +63,7 @@ mod tests {
         /// One after the other, with some kept and some not.
         #[test]
         fn it_reads_what_from_json_reads(
-            texts in prop::collection::vec((prop_oneof![0..200_usize, 0..20_000_usize], "[a-c]?", any::<bool>()), 0..20)
+            texts in prop::collection::vec((prop_oneof![0..200_usize, 0..20_000_usize], "[a-c]?", any::<bool>()), 0..8)
         ) {
             let mut reader = EventReader::new();
             let mut kept = Vec::new();

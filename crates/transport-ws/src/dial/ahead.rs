@@ -90,7 +90,9 @@ impl AsyncWrite for ReadAhead {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::Arc;
 
+    use parking_lot::Mutex;
     use proptest::prelude::*;
     use tokio::io::AsyncReadExt;
 
@@ -100,7 +102,7 @@ mod tests {
     struct Pieces {
         left: VecDeque<usize>,
         next: u8,
-        asked: std::sync::mpsc::Sender<usize>,
+        asked: Arc<Mutex<Vec<usize>>>,
     }
 
     impl AsyncRead for Pieces {
@@ -109,7 +111,7 @@ mod tests {
             _: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            let _ = self.asked.send(buf.remaining());
+            self.asked.lock().push(buf.remaining());
             let Some(piece) = self.left.front_mut() else { return Poll::Ready(Ok(())) };
             let given = (*piece).min(buf.remaining());
             *piece -= given;
@@ -140,9 +142,9 @@ mod tests {
 
     /// Reads pieces with a buffer of so many bytes; says how much each read below asked for.
     async fn read(pieces: &[usize], room: usize) -> Vec<usize> {
-        let (asked, asks) = std::sync::mpsc::channel();
+        let asked = Arc::new(Mutex::default());
         let left = pieces.iter().copied().filter(|piece| *piece > 0).collect();
-        let mut ahead = ReadAhead::new(Box::new(Pieces { left, next: 0, asked }));
+        let mut ahead = ReadAhead::new(Box::new(Pieces { left, next: 0, asked: Arc::clone(&asked) }));
         let (mut buf, mut seen) = (vec![0; room], 0_usize);
         loop {
             let count = ahead.read(&mut buf).await.unwrap();
@@ -155,7 +157,7 @@ mod tests {
             }
         }
         assert_eq!(seen, pieces.iter().sum::<usize>());
-        asks.try_iter().collect()
+        std::mem::take(&mut *asked.lock())
     }
 
     #[tokio::test]
