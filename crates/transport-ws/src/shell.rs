@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
-use crate::dial::Counted;
+use crate::dial::ReadAhead;
 use crate::errors;
 use crate::packet::{LikelyAck, LikelyEvent, Packet};
 use crate::session::{CloseReason, Output, Session};
@@ -33,7 +33,7 @@ const WORDS: usize = 1024;
 
 /// Drives a session over a websocket.
 pub(crate) struct Shell {
-    websocket: WebSocketStream<Counted>,
+    websocket: WebSocketStream<ReadAhead>,
     shared: Arc<Shared>,
     /// What the link has to tell, in order.
     ready: VecDeque<Result<Inbound>>,
@@ -59,7 +59,7 @@ enum Phase {
 }
 
 impl Shell {
-    pub(crate) fn new(websocket: WebSocketStream<Counted>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(websocket: WebSocketStream<ReadAhead>, shared: Arc<Shared>) -> Self {
         Self {
             websocket,
             shared,
@@ -306,7 +306,7 @@ impl Shell {
 
     /// Part of a long message is a sign of life, too.
     fn part_of_a_message(&mut self) {
-        let read = self.websocket.get_ref().bytes_read();
+        let read = self.websocket.get_ref().bytes_come();
         if read != self.seen {
             self.seen = read;
             self.tell_session(Session::handle_activity);

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::credentials::{self, HandshakeCredentials};
-use crate::dial::{BoxedIo, Counted, Dialer, Endpoint, HeadFirst, ReadAhead, TcpDialer, Unlogged};
+use crate::dial::{BoxedIo, Dialer, Endpoint, HeadFirst, ReadAhead, TcpDialer, Unlogged};
 use crate::errors;
 use crate::handshake::{Handshake, HandshakeError, PathPrefix, Request, ResponseParser, websocket_path};
 use crate::rising::Rising;
@@ -272,7 +272,10 @@ impl Config {
     }
 
     /// The websocket of a session.
-    async fn websocket(&self, handshake: &Handshake) -> Result<tokio_tungstenite::WebSocketStream<Counted>> {
+    async fn websocket(
+        &self,
+        handshake: &Handshake,
+    ) -> Result<tokio_tungstenite::WebSocketStream<ReadAhead>> {
         let scheme = if self.endpoint.tls() { "wss" } else { "ws" };
         let path = websocket_path(&self.prefix, &handshake.sid);
         let url = format!("{scheme}://{}{path}", self.endpoint.authority());
@@ -287,7 +290,6 @@ impl Config {
         }
         let io = Unlogged::new(self.dialer.dial(&self.endpoint).await?, &unlogged);
         let io = ReadAhead::new(Box::new(HeadFirst::new(Box::new(io))));
-        let io = Counted::new(Box::new(io));
         // The limit is the session's business, which says so; here it keeps memory bounded.
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)

@@ -27,11 +27,18 @@ pub(crate) struct ReadAhead {
     end: usize,
     /// Small reads in a row.
     small: u8,
+    /// Bytes that came since the beginning.
+    came: u64,
 }
 
 impl ReadAhead {
     pub(crate) fn new(inner: BoxedIo) -> Self {
-        Self { inner, buffer: Box::default(), begin: 0, end: 0, small: 0 }
+        Self { inner, buffer: Box::default(), begin: 0, end: 0, small: 0, came: 0 }
+    }
+
+    /// How many bytes have come since the beginning: a long message in arrival is a sign of life, too.
+    pub(crate) fn bytes_come(&self) -> u64 {
+        self.came
     }
 
     /// As much as is worth having now.
@@ -50,6 +57,7 @@ impl ReadAhead {
         let mut buf = ReadBuf::new(&mut self.buffer);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
         (self.begin, self.end) = (0, buf.filled().len());
+        self.came += self.end as u64;
         self.small = if self.end < SOME { self.small.saturating_add(1) } else { 0 };
         Poll::Ready(Ok(()))
     }
@@ -157,6 +165,7 @@ mod tests {
             }
         }
         assert_eq!(seen, pieces.iter().sum::<usize>());
+        assert_eq!(ahead.bytes_come(), seen as u64);
         std::mem::take(&mut *asked.lock())
     }
 

@@ -10,13 +10,11 @@ mod tls;
 mod unlogged;
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use event_core::network::ProxySetting;
 use event_core::{Error, ErrorKind, Result};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub(crate) use ahead::ReadAhead;
@@ -140,54 +138,6 @@ async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
         tracing::debug!(%cause, "cannot set TCP_NODELAY");
     }
     Ok(stream)
-}
-
-/// Counts what is read, so that a long message in arrival is seen as a sign of life.
-pub(crate) struct Counted {
-    inner: BoxedIo,
-    read: u64,
-}
-
-impl Counted {
-    pub(crate) fn new(inner: BoxedIo) -> Self {
-        Self { inner, read: 0 }
-    }
-
-    /// Bytes read since the beginning.
-    pub(crate) fn bytes_read(&self) -> u64 {
-        self.read
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.read += (buf.filled().len() - before) as u64;
-        outcome
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
 }
 
 #[cfg(test)]
