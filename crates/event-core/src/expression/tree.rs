@@ -217,7 +217,7 @@ impl Group {
     }
 }
 
-/// How large a tree is when written with [`write`], not compact.
+/// How large a tree is when written with [`write()`], not compact.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Size {
     pub(super) length: usize,
