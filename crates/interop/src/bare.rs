@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,12 +75,21 @@ impl Bare {
         self.send_message(Message::text(frame)).await
     }
 
-    pub(crate) async fn ping(&mut self) -> Result<(), Failure> {
-        self.send_message(Message::Ping(Bytes::new())).await
+    /// An empty ping with this mask. The mask is not left to chance: a server that takes an empty frame to have none
+    /// reads it as the next frame.
+    pub(crate) async fn ping(&mut self, mask: [u8; 4]) -> Result<(), Failure> {
+        self.send_empty(0x89, mask).await
     }
 
-    pub(crate) async fn pong(&mut self) -> Result<(), Failure> {
-        self.send_message(Message::Pong(Bytes::new())).await
+    /// An empty pong with this mask.
+    pub(crate) async fn pong(&mut self, mask: [u8; 4]) -> Result<(), Failure> {
+        self.send_empty(0x8a, mask).await
+    }
+
+    async fn send_empty(&mut self, opcode: u8, mask: [u8; 4]) -> Result<(), Failure> {
+        let [a, b, c, d] = mask;
+        // Past the websocket, whose own frames all went out: every send flushes.
+        within(self.0.get_mut().write_all(&[opcode, 0x80, a, b, c, d])).await?.map_err(failed("sending"))
     }
 
     async fn send_message(&mut self, message: Message) -> Result<(), Failure> {
