@@ -90,9 +90,11 @@ impl Stage {
         self.tools.python.as_ref().err().map(String::as_str)
     }
 
-    /// Whether processes can be kept on one core.
-    pub fn pins(&self) -> bool {
-        self.taskset
+    /// Where everybody runs, by name: all on one core, so that nobody is charged for waking another one up, where
+    /// processes can be kept there; and wherever the kernel puts them.
+    pub fn places(&self) -> &'static [(Cores, &'static str)] {
+        const PLACES: [(Cores, &str); 2] = [(Cores::One, "on one core"), (Cores::All, "unpinned")];
+        if self.taskset { &PLACES } else { &PLACES[1..] }
     }
 
     fn start(name: &'static str, command: Command, cores: Cores) -> Result<Puppet, Failure> {

@@ -11,7 +11,7 @@ use event_core::supervisor::ReconnectPolicy;
 use event_core::{Error, ErrorKind, Event, Result};
 use parking_lot::Mutex;
 use transport_longpoll::address::QueueAddress;
-use transport_longpoll::auth::{QueueAuth, SharedAuth};
+use transport_longpoll::auth::QueueAuth;
 use transport_longpoll::exchange::Tls;
 use transport_longpoll::message::Message;
 use transport_longpoll::request::{LockAction, ReceiveMode};
@@ -21,9 +21,10 @@ use crate::environment::Environment;
 use crate::event::{EventType, GlobalEventType, HubEvent};
 use crate::listener::{ListenerBuilder, Listeners};
 use crate::names::{GlobalSubscriptionKey, IModelId};
+use crate::queues::Queues;
 use crate::reach::Reach;
 use crate::service::Service;
-use crate::token::{AccessTokenProvider, SasSource, SasToken};
+use crate::token::{AccessTokenProvider, SasToken};
 use crate::wsg::Scope;
 
 /// A client of iModelHub's events. A clone is the same client.
@@ -43,12 +44,6 @@ struct Inner {
     service: Arc<Service>,
     queues: Mutex<HashMap<Scope, Arc<Queues>>>,
     listeners: Listeners,
-}
-
-/// The queues of one scope: whence their tokens come.
-struct Queues {
-    source: Arc<SasSource>,
-    auth: Arc<SharedAuth<Arc<SasSource>>>,
 }
 
 /// Describes a client.
@@ -198,7 +193,7 @@ impl IModelHubClient {
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn get_sas_token(&self, imodel: &IModelId) -> Result<SasToken> {
-        self.queues(&Scope::IModel(imodel.clone())).source.fetch().await
+        self.queues(&Scope::IModel(imodel.clone())).fetch().await
     }
 
     /// The same for the queues of global events.
@@ -211,7 +206,7 @@ impl IModelHubClient {
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn get_global_sas_token(&self) -> Result<SasToken> {
-        self.queues(&Scope::Global).source.fetch().await
+        self.queues(&Scope::Global).fetch().await
     }
 
     /// Takes the first event off a subscription's queue: it is gone from there. `None` when there is none, or
@@ -300,8 +295,7 @@ impl IModelHubClient {
     }
 
     pub(crate) async fn queue(&self, subscription: &EventSubscription) -> Result<QueueClient> {
-        let (address, auth) = self.queue_parts(subscription).await?;
-        Ok(QueueClient::new(address, self.0.service.exchange(), auth))
+        self.queues(&subscription.scope).queue(&subscription.id).await
     }
 
     /// Where a subscription's queue is, and whence its tokens come.
@@ -309,24 +303,17 @@ impl IModelHubClient {
         &self,
         subscription: &EventSubscription,
     ) -> Result<(QueueAddress, Arc<dyn QueueAuth>)> {
-        let queues = self.queues(&subscription.scope);
-        if queues.source.base().is_none() {
-            // The answer with the token says where the queues are.
-            queues.auth.authorization(None).await?;
-        }
-        let base = queues.source.base().unwrap_or_default();
-        let address = QueueAddress::parse(&format!("{base}/Subscriptions/{}", subscription.id))?;
-        let auth: Arc<dyn QueueAuth> = Arc::clone(&queues.auth) as _;
-        Ok((address, auth))
+        self.queues(&subscription.scope).parts(&subscription.id).await
     }
 
     fn queues(&self, scope: &Scope) -> Arc<Queues> {
         let mut all = self.0.queues.lock();
-        Arc::clone(all.entry(scope.clone()).or_insert_with(|| {
-            let source = Arc::new(SasSource::new(Arc::clone(&self.0.service), scope.clone()));
-            let auth = SharedAuth::new(Arc::clone(&source)).wall_clock(self.0.service.wall_clock());
-            Arc::new(Queues { auth: Arc::new(auth), source })
-        }))
+        if let Some(queues) = all.get(scope) {
+            return Arc::clone(queues);
+        }
+        let queues = Arc::new(Queues::new(&self.0.service, scope));
+        all.insert(scope.clone(), Arc::clone(&queues));
+        queues
     }
 }
 

@@ -43,6 +43,7 @@ mod environment;
 mod event;
 mod listener;
 mod names;
+mod queues;
 mod reach;
 mod service;
 mod service_error;

@@ -136,6 +136,11 @@ impl SasSource {
     pub(crate) fn base(&self) -> Option<String> {
         self.base.lock().clone()
     }
+
+    /// Whether the queues are there.
+    pub(crate) fn is_at(&self, base: &str) -> bool {
+        self.base.lock().as_deref() == Some(base)
+    }
 }
 
 #[async_trait]

@@ -108,10 +108,22 @@ pub(crate) fn is_authority(text: &str) -> bool {
 /// Segments of unreserved characters, sub-delimiters and percent escapes, none of them `.` or `..`.
 pub(crate) fn is_plain_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
-    rest.split('/').all(|segment| {
-        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
-        !segment.is_empty() && dots != "." && dots != ".." && is_plain(segment)
-    })
+    rest.split('/').all(|segment| !segment.is_empty() && !is_dots(segment) && is_plain(segment))
+}
+
+/// `.` or `..`, however it is written.
+fn is_dots(segment: &str) -> bool {
+    let after_dot = |text: &str| {
+        let escaped = || text.get(..3).filter(|head| head.eq_ignore_ascii_case("%2e")).map(|_| 3);
+        let dot = if text.starts_with('.') { Some(1) } else { escaped() };
+        dot.and_then(|length| text.get(length..)).map(str::len)
+    };
+    let rest = |left: usize| &segment[segment.len() - left..];
+    match after_dot(segment) {
+        None => false,
+        Some(0) => true,
+        Some(left) => after_dot(rest(left)) == Some(0),
+    }
 }
 
 pub(crate) fn is_plain(text: &str) -> bool {

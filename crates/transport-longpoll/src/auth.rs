@@ -5,6 +5,7 @@
 )]
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -87,10 +88,18 @@ pub trait QueueAuth: Send + Sync + 'static {
     async fn authorization(&self, refused: Option<&Authorization>) -> Result<Authorization>;
 }
 
-#[async_trait]
 impl<T: QueueAuth + ?Sized> QueueAuth for Arc<T> {
-    async fn authorization(&self, refused: Option<&Authorization>) -> Result<Authorization> {
-        (**self).authorization(refused).await
+    // Written out: the macro would put the inner future into a box of its own.
+    fn authorization<'this, 'refused, 'answer>(
+        &'this self,
+        refused: Option<&'refused Authorization>,
+    ) -> Pin<Box<dyn Future<Output = Result<Authorization>> + Send + 'answer>>
+    where
+        'this: 'answer,
+        'refused: 'answer,
+        Self: 'answer,
+    {
+        (**self).authorization(refused)
     }
 }
 

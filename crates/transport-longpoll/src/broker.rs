@@ -1,8 +1,12 @@
 //! What the broker says about a message: the `BrokerProperties` header. Pure.
 
+use std::fmt;
 use std::time::SystemTime;
 
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
+
+const LOCKED_UNTIL: &str = "LockedUntil";
 
 /// What the broker says about a message.
 ///
@@ -36,41 +40,85 @@ pub struct BrokerProperties {
 impl BrokerProperties {
     /// Reads the header. Total: what is no JSON object gives no properties.
     pub fn parse(header: &[u8]) -> Self {
-        let mut map: Map<String, Value> = serde_json::from_slice(header).unwrap_or_default();
-        Self {
-            message_id: take(&mut map, "MessageId", text),
-            sequence_number: take(&mut map, "SequenceNumber", number),
-            delivery_count: take(&mut map, "DeliveryCount", |v| number(v).and_then(|n| n.try_into().ok())),
-            enqueued_time: take(&mut map, "EnqueuedTimeUtc", date),
-            locked_until: take(&mut map, "LockedUntilUtc", date)
-                .or_else(|| take(&mut map, "LockedUntil", date)),
-            lock_token: take(&mut map, "LockToken", text),
-            label: take(&mut map, "Label", text),
-            correlation_id: take(&mut map, "CorrelationId", text),
-            session_id: take(&mut map, "SessionId", text),
-            other: map,
+        let mut json = serde_json::Deserializer::from_slice(header);
+        let broker = Members.deserialize(&mut json);
+        broker.and_then(|broker| json.end().map(|()| broker)).unwrap_or_default()
+    }
+
+    /// Takes a property in; gives it back if it is of another type than documented, or unknown.
+    fn take(&mut self, key: &str, value: Value) -> Result<(), Value> {
+        match key {
+            "MessageId" => text(value).map(|id| self.message_id = Some(id)),
+            "SequenceNumber" => number(value).map(|number| self.sequence_number = Some(number)),
+            "DeliveryCount" => {
+                let count = number(value.clone())?.try_into().map_err(|_| value)?;
+                self.delivery_count = Some(count);
+                Ok(())
+            }
+            "EnqueuedTimeUtc" => date(value).map(|time| self.enqueued_time = Some(time)),
+            "LockedUntilUtc" => date(value).map(|time| self.locked_until = Some(time)),
+            "LockToken" => text(value).map(|token| self.lock_token = Some(token)),
+            "Label" => text(value).map(|label| self.label = Some(label)),
+            "CorrelationId" => text(value).map(|id| self.correlation_id = Some(id)),
+            "SessionId" => text(value).map(|id| self.session_id = Some(id)),
+            _ => Err(value),
         }
     }
 }
 
-/// Takes a property out if it can be read.
-fn take<T>(map: &mut Map<String, Value>, key: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-    let value = read(map.get(key)?)?;
-    map.remove(key);
-    Some(value)
+/// Reads an object, whose members go where they belong as they come.
+struct Members;
+
+impl<'de> DeserializeSeed<'de> for Members {
+    type Value = BrokerProperties;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<BrokerProperties, D::Error> {
+        deserializer.deserialize_map(self)
+    }
 }
 
-fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+impl<'de> Visitor<'de> for Members {
+    type Value = BrokerProperties;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the properties of a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<BrokerProperties, A::Error> {
+        let mut broker = BrokerProperties::default();
+        while let Some((key, value)) = members.next_entry::<String, Value>()? {
+            if let Err(value) = broker.take(&key, value) {
+                broker.other.insert(key, value);
+            }
+        }
+        // Its other name, which counts if the first is not there.
+        if broker.locked_until.is_none()
+            && let Some(value) = broker.other.remove(LOCKED_UNTIL)
+        {
+            match date(value) {
+                Ok(time) => broker.locked_until = Some(time),
+                Err(value) => _ = broker.other.insert(LOCKED_UNTIL.to_owned(), value),
+            }
+        }
+        Ok(broker)
+    }
+}
+
+/// A text that is not empty.
+fn text(value: Value) -> Result<String, Value> {
+    match value {
+        Value::String(text) if !text.is_empty() => Ok(text),
+        other => Err(other),
+    }
 }
 
 /// A number, or a text that is one.
-fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+fn number(value: Value) -> Result<u64, Value> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()).ok_or(value)
 }
 
-fn date(value: &Value) -> Option<SystemTime> {
-    http_date(value.as_str()?)
+fn date(value: Value) -> Result<SystemTime, Value> {
+    value.as_str().and_then(http_date).ok_or(value)
 }
 
 /// An HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT` or one of its two older forms.

@@ -9,8 +9,11 @@ mod client;
 mod failure;
 #[cfg(feature = "reqwest")]
 mod tls;
+#[cfg(feature = "reqwest")]
+mod urls;
 
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,10 +41,17 @@ pub trait HttpExchange: Send + Sync + 'static {
     async fn exchange(&self, request: Request) -> Result<Response, ExchangeError>;
 }
 
-#[async_trait]
 impl<T: HttpExchange + ?Sized> HttpExchange for std::sync::Arc<T> {
-    async fn exchange(&self, request: Request) -> Result<Response, ExchangeError> {
-        (**self).exchange(request).await
+    // Written out: the macro would put the inner future into a box of its own.
+    fn exchange<'this, 'exchange>(
+        &'this self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, ExchangeError>> + Send + 'exchange>>
+    where
+        'this: 'exchange,
+        Self: 'exchange,
+    {
+        (**self).exchange(request)
     }
 }
 

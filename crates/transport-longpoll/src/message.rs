@@ -99,7 +99,7 @@ impl Message {
             event = event.sent(httpdate::fmt_http_date(time));
         }
         if let Some(broker) = &self.broker_json {
-            event = event.extra("broker", broker);
+            event = event.raw_extra("broker", broker.clone());
         }
         match &self.body {
             Ok(json) => event.raw_data(json.clone()),

@@ -18,12 +18,10 @@ struct Trio {
 
 pub(super) async fn run(stage: &Stage) -> Result<Measurement, Failure> {
     let mut measurement = Measurement::new("d", "a request and its reply, 250 bytes each");
-    let places: &[(Cores, &str)] = if stage.pins() {
-        &[(Cores::One, "on one core"), (Cores::All, "unpinned")]
-    } else {
+    let places = stage.places();
+    if places.len() == 1 {
         measurement.notes.push("on one core: taskset is not installed".to_owned());
-        &[(Cores::All, "unpinned")]
-    };
+    }
     for _ in 0..stage.rounds {
         for (cores, place) in places {
             let floor = floor(stage, *cores).await?;

@@ -152,19 +152,23 @@ impl EventBuilder {
     /// A member outside the envelope. The official Python client drops events that carry one.
     pub fn extra(mut self, key: impl Into<String>, value: &impl Serialize) -> Self {
         match RawJson::from_serialize(value) {
-            Ok(raw) => {
-                let key = key.into();
-                let envelope = Arc::make_mut(&mut self.inner).edit();
-                if let Some((_, old)) = envelope.extra.iter_mut().find(|(k, _)| **k == *key) {
-                    *old = raw;
-                } else {
-                    envelope.extra.push((Arc::from(key), raw));
-                    envelope.order.push(Member::Extra(envelope.extra.len() - 1));
-                }
-            }
+            Ok(raw) => self.raw_extra(key, raw),
             Err(error) => {
                 self.failure.get_or_insert(Arc::new(error));
+                self
             }
+        }
+    }
+
+    /// The same with text that is sent as it is.
+    pub fn raw_extra(mut self, key: impl Into<String>, value: RawJson) -> Self {
+        let key = key.into();
+        let envelope = Arc::make_mut(&mut self.inner).edit();
+        if let Some((_, old)) = envelope.extra.iter_mut().find(|(k, _)| **k == *key) {
+            *old = value;
+        } else {
+            envelope.extra.push((Arc::from(key), value));
+            envelope.order.push(Member::Extra(envelope.extra.len() - 1));
         }
         self
     }

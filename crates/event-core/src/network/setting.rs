@@ -119,6 +119,11 @@ impl ProxySetting {
         self
     }
 
+    /// Whether it leads to no proxy whatever the server.
+    pub fn is_direct(&self) -> bool {
+        matches!((&self.with_tls, &self.without_tls), (Slot::Direct, Slot::Direct))
+    }
+
     /// The proxy that leads to a server, or none. `tls` says whether TLS is spoken with it.
     ///
     /// # Errors

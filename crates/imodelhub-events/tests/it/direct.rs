@@ -1,5 +1,6 @@
 //! The emulator called without a socket, in paused time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +27,56 @@ impl HttpExchange for Direct {
             }
             Err(_) => Err(ExchangeError::new(ExchangeErrorKind::Broken, "the connection was reset")),
         }
+    }
+}
+
+/// The same, of a service that moves its queues.
+struct Moving {
+    inner: Direct,
+    before: String,
+    has_moved: Arc<AtomicBool>,
+    polled: Log,
+}
+
+const AFTER: &str = "http://moved.example.com";
+
+#[async_trait]
+impl HttpExchange for Moving {
+    async fn exchange(&self, mut request: Request) -> Result<Response, ExchangeError> {
+        if request.url.contains("/messages/head") {
+            self.polled.add(request.url.clone());
+        }
+        request.url = request.url.replace(AFTER, &self.before);
+        let answer = self.inner.exchange(request).await?;
+        if !self.has_moved.load(Ordering::Relaxed) {
+            return Ok(answer);
+        }
+        let body = String::from_utf8_lossy(&answer.body).replace(&self.before, AFTER);
+        Ok(Response::new(answer.status, answer.headers, body))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_read_where_the_last_token_says_that_the_queues_are() {
+    let emulator = Arc::new(Emulator::builder().start().await.unwrap());
+    let before = emulator.imodelhub_url();
+    let (has_moved, polled) = (Arc::new(AtomicBool::new(false)), Log::default());
+    let exchange = Moving {
+        inner: Direct(Arc::clone(&emulator)),
+        before: before.clone(),
+        has_moved: Arc::clone(&has_moved),
+        polled: polled.clone(),
+    };
+    let client = IModelHubClient::builder(Environment::Url(before.clone()), AccessToken::bearer("t"));
+    let client = client.exchange(exchange).wall_clock(paused_clock).build().unwrap();
+    let subscription = client.create_subscription(&imodel(), &[EventType::Version]).await.unwrap();
+    for moved in [false, false, true, true] {
+        if has_moved.swap(moved, Ordering::Relaxed) != moved {
+            client.get_sas_token(&imodel()).await.unwrap();
+        }
+        assert!(client.get_event(&subscription, None).await.unwrap().is_none());
+        let at = polled.wait_for(1).await.last().cloned().unwrap();
+        assert!(at.starts_with(if moved { AFTER } else { &before }), "{at}");
     }
 }
 

@@ -10,8 +10,10 @@ use bytes::{Bytes, BytesMut};
 use event_core::network::{Proxy, ProxySetting};
 use event_core::{Error, ErrorKind, Result, Secret};
 use http::StatusCode;
+use parking_lot::Mutex;
 
 use super::failure::{failed, wants_login};
+use super::urls::Urls;
 use super::{ExchangeError, ExchangeErrorKind, HttpExchange, Request, Response, Tls, TlsBackend};
 
 /// HTTP/1.1 over the network. A clone shares the connections.
@@ -23,6 +25,7 @@ use super::{ExchangeError, ExchangeErrorKind, HttpExchange, Request, Response, T
 pub struct ReqwestExchange {
     client: reqwest::Client,
     proxy: Arc<ProxySetting>,
+    urls: Arc<Mutex<Urls>>,
     max_body: usize,
 }
 
@@ -137,19 +140,24 @@ impl ReqwestExchangeBuilder {
         let chosen = Arc::clone(&proxy);
         // Without this it would read the environment by other rules.
         builder = builder.no_proxy();
-        builder = builder.proxy(reqwest::Proxy::custom(move |url| {
-            choose(&chosen, url).ok().flatten().map(|proxy| with_login(proxy).expose().to_owned())
-        }));
+        if !proxy.is_direct() {
+            builder = builder.proxy(reqwest::Proxy::custom(move |url| {
+                choose(&chosen, url).ok().flatten().map(|proxy| with_login(proxy).expose().to_owned())
+            }));
+        }
         let client = self.tls.apply(builder)?.build().map_err(|cause| {
             Error::new(ErrorKind::Tls, OP, "the HTTP client cannot be set up")
                 .with_source(cause.without_url())
         })?;
-        Ok(ReqwestExchange { client, proxy, max_body: self.max_body })
+        Ok(ReqwestExchange { client, proxy, urls: Arc::default(), max_body: self.max_body })
     }
 }
 
 /// The proxy that leads to the server of a URL.
 fn choose<'s>(setting: &'s ProxySetting, url: &reqwest::Url) -> Result<Option<&'s Proxy>> {
+    if setting.is_direct() {
+        return Ok(None);
+    }
     let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else { return Ok(None) };
     setting.choose(host.trim_matches(['[', ']']), port, url.scheme() == "https")
 }
@@ -182,7 +190,7 @@ impl HttpExchange for ReqwestExchange {
     async fn exchange(&self, request: Request) -> Result<Response, ExchangeError> {
         let Request { method, url, headers, body, deadline } = request;
         let invalid = |what: &str| ExchangeError::new(ExchangeErrorKind::InvalidRequest, what);
-        let url: reqwest::Url = url.parse().map_err(|_| invalid("the request's URL cannot be used"))?;
+        let url = self.urls.lock().read(url).ok_or_else(|| invalid("the request's URL cannot be used"))?;
         let proxy = choose(&self.proxy, &url).map_err(|error| invalid(error.message()).with_source(error))?;
         let https = url.scheme() == "https";
         let mut sending = self.client.request(method, url).headers(headers).timeout(deadline);

@@ -23,6 +23,7 @@ fn a_queue_has_a_plain_absolute_address() {
         ),
         ("HTTPS://Host:443/q%20r/", "HTTPS://Host:443", "/q%20r"),
         ("http://[::1]:9/q", "http://[::1]:9", "/q"),
+        ("https://h/.../.a/%2Ea/..b/%2e%2e%2e", "https://h", "/.../.a/%2Ea/..b/%2e%2e%2e"),
     ] {
         let address = QueueAddress::parse(text).unwrap();
         assert_eq!((address.origin(), address.path()), (origin, path));
@@ -44,6 +45,10 @@ fn a_queue_has_a_plain_absolute_address() {
         "https://h/q#x",
         "https://h/a/../b",
         "https://h/%2E%2e/b",
+        "https://h/a/%2e",
+        "https://h/./b",
+        "https://h/.%2E/b",
+        "https://h/%2e./b",
         "https://h/a//b",
         "https://h/a b",
         "https://h\\@evil/q",
