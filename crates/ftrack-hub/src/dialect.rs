@@ -10,6 +10,7 @@ use event_core::{
 };
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 /// Topics of the hub's own conversation.
@@ -36,6 +37,8 @@ pub(crate) struct FtrackDialect {
     source: Map<String, Value>,
     /// The same as text: most events have no source of their own.
     source_json: Option<RawJson>,
+    /// The same, signed by the subscriber that answered last: the next answer is mostly its as well.
+    signed: Arc<Mutex<Option<(SubscriptionId, RawJson)>>>,
 }
 
 impl FtrackDialect {
@@ -51,7 +54,7 @@ impl FtrackDialect {
         let source_json = RawJson::from_serialize(&source).ok();
         let mut defaults = Map::new();
         defaults.insert("applicationId".to_owned(), application_id.into());
-        Self { hub_id, defaults: Arc::new(defaults), source, source_json }
+        Self { hub_id, defaults: Arc::new(defaults), source, source_json, signed: Arc::default() }
     }
 
     pub(crate) fn hub_id(&self) -> &SubscriptionId {
@@ -60,6 +63,17 @@ impl FtrackDialect {
 
     /// The source of an event that a subscriber of this hub signs: the hub's, with another id.
     fn source_of(&self, id: &SubscriptionId) -> Result<RawJson> {
+        if let Some((last, source)) = &*self.signed.lock()
+            && last == id
+        {
+            return Ok(source.clone());
+        }
+        let source = self.signed_by(id)?;
+        *self.signed.lock() = Some((id.clone(), source.clone()));
+        Ok(source)
+    }
+
+    fn signed_by(&self, id: &SubscriptionId) -> Result<RawJson> {
         let quoted = |id: &SubscriptionId| RawJson::from_serialize(id.as_str());
         let (ours, theirs) = (quoted(&self.hub_id)?, quoted(id)?);
         // The hub's id is random: nothing else in the text is like it.

@@ -40,12 +40,18 @@ pub(crate) struct Shell {
     reader: EventReader,
     /// Frames that the websocket has not taken yet; bounded by the session's window.
     outgoing: VecDeque<Message>,
+    /// Something may not be on the wire yet: a frame, or what the websocket answers of itself.
+    unwritten: bool,
+    /// How many times the session had something to say, of what is collected.
+    collected: u64,
     /// There is room in the window, of which nobody has heard yet.
     room: bool,
     /// The words of the last acknowledgement and what they mean: a hub says the same every time.
     words: Option<(Box<str>, Acknowledgement)>,
     sleep: Pin<Box<Sleep>>,
     seen: u64,
+    /// The websocket has no whole message until more comes.
+    dry: bool,
     phase: Phase,
 }
 
@@ -66,10 +72,13 @@ impl Shell {
             ready: VecDeque::new(),
             reader: EventReader::new(),
             outgoing: VecDeque::new(),
+            unwritten: true,
+            collected: 0,
             room: false,
             words: None,
             sleep: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             seen: 0,
+            dry: false,
             phase: Phase::Connecting,
         }
     }
@@ -122,6 +131,8 @@ impl Shell {
         if wire.shell.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             wire.shell = Some(cx.waker().clone());
         }
+        self.collected = wire.emitted;
+        self.unwritten |= wire.is_unflushed();
         let mut room = std::mem::take(&mut self.room);
         while let Some(output) = wire.session.poll_output() {
             match output {
@@ -184,13 +195,19 @@ impl Shell {
 
     /// Writes what the websocket takes. `true` when everything is on the wire.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.outgoing.is_empty() && !self.unwritten {
+            return true;
+        }
+        self.unwritten = true;
         let outcome = self.try_write(cx);
         match outcome {
             Poll::Ready(Ok(())) => {
+                self.unwritten = false;
                 let mut wire = self.shared.wire.lock();
-                let news = std::mem::replace(&mut wire.unflushed, false);
+                // What came meanwhile is not among it.
+                let before = std::mem::replace(&mut wire.flushed, self.collected);
                 drop(wire);
-                if news {
+                if before != self.collected {
                     self.shared.changed.notify_waiters();
                 }
                 true
@@ -227,7 +244,7 @@ impl Shell {
         // One look at the clock for all of them.
         let mut now = None;
         for taken in 0..BURST {
-            let message = match Pin::new(&mut self.websocket).poll_next(cx) {
+            let message = match self.poll_message(cx) {
                 Poll::Ready(message) => message,
                 Poll::Pending if taken > 0 => return true,
                 Poll::Pending => {
@@ -253,6 +270,16 @@ impl Shell {
             }
         }
         true
+    }
+
+    /// The next message. Most of the time nothing has come since the last look, and the library is not asked again.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, WsError>>> {
+        if self.dry && self.websocket.get_mut().poll_some(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let message = Pin::new(&mut self.websocket).poll_next(cx);
+        self.dry = message.is_pending();
+        message
     }
 
     /// The event of a packet of the usual form, found in the one pass that reads it; `None` for every other packet.
@@ -314,6 +341,8 @@ impl Shell {
     }
 
     fn other(&mut self, message: Option<Result<Message, WsError>>) {
+        // The library answers a ping and a close.
+        self.unwritten = true;
         self.tell_session(|session, now| match message {
             Some(Ok(Message::Binary(_))) => session.handle_binary(now),
             Some(Ok(Message::Close(frame))) => {

@@ -229,7 +229,8 @@ impl Transport for WsTransport {
                 session: Session::new(session, Instant::now().into_std()),
                 confirmers: Rising::new(),
                 shell: None,
-                unflushed: false,
+                emitted: 0,
+                flushed: 0,
                 ended: false,
             }),
             changed: Notify::new(),
@@ -340,14 +341,20 @@ pub(crate) struct Wire {
     pub(crate) confirmers: Rising<Confirmer>,
     /// Wakes the receiving half, which does the writing.
     pub(crate) shell: Option<Waker>,
-    pub(crate) unflushed: bool,
+    /// How many times the session had something to say to the server, and how many of these are on the wire.
+    pub(crate) emitted: u64,
+    pub(crate) flushed: u64,
     pub(crate) ended: bool,
 }
 
 impl Wire {
+    pub(crate) fn is_unflushed(&self) -> bool {
+        self.flushed != self.emitted
+    }
+
     /// The session has something to say: the shell must look.
     fn wake(&mut self) -> Option<Waker> {
-        self.unflushed = true;
+        self.emitted += 1;
         self.shell.take()
     }
 }
@@ -434,7 +441,7 @@ impl LinkSender for WsSender {
     }
 
     async fn flush(&self) -> Result<()> {
-        self.until(|wire| wire.ended || !wire.unflushed).await;
+        self.until(|wire| wire.ended || !wire.is_unflushed()).await;
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct ReadAhead {
     /// What of the buffer the reader has not had.
     begin: usize,
     end: usize,
+    /// What the last read said that brought nothing: the end, or a failure.
+    ended: Option<io::Result<()>>,
     /// Small reads in a row.
     small: u8,
     /// Bytes that came since the beginning.
@@ -33,12 +35,22 @@ pub(crate) struct ReadAhead {
 
 impl ReadAhead {
     pub(crate) fn new(inner: BoxedIo) -> Self {
-        Self { inner, buffer: Box::default(), begin: 0, end: 0, small: 0, came: 0 }
+        Self { inner, buffer: Box::default(), begin: 0, end: 0, ended: None, small: 0, came: 0 }
     }
 
     /// How many bytes have come since the beginning: a long message in arrival is a sign of life, too.
     pub(crate) fn bytes_come(&self) -> u64 {
         self.came
+    }
+
+    /// Ready when a read would be: there are bytes, the end, or a failure. To ask is much cheaper than to have the
+    /// websocket library read nothing.
+    pub(crate) fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.begin == self.end && self.ended.is_none() {
+            let filled = ready!(self.poll_fill(cx));
+            self.ended = Some(filled).filter(|filled| filled.is_err() || self.begin == self.end);
+        }
+        Poll::Ready(())
     }
 
     /// As much as is worth having now.
@@ -54,6 +66,7 @@ impl ReadAhead {
 
     /// Reads into the buffer, which is empty.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.resize();
         let mut buf = ReadBuf::new(&mut self.buffer);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
         (self.begin, self.end) = (0, buf.filled().len());
@@ -70,7 +83,9 @@ impl AsyncRead for ReadAhead {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.begin == self.end {
-            self.resize();
+            if let Some(ended) = self.ended.take() {
+                return Poll::Ready(ended);
+            }
             ready!(self.poll_fill(cx))?;
         }
         let waiting = &self.buffer[self.begin..self.end];
