@@ -113,18 +113,23 @@ impl AsyncWrite for ReadAhead {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::future::poll_fn;
     use std::sync::Arc;
 
+    use futures_util::FutureExt;
     use parking_lot::Mutex;
     use proptest::prelude::*;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
     /// Gives pieces of a count of bytes, and notes how much could have been given.
+    #[derive(Default)]
     struct Pieces {
         left: VecDeque<usize>,
         next: u8,
+        /// How it ends, if not well.
+        failure: Option<io::ErrorKind>,
         asked: Arc<Mutex<Vec<usize>>>,
     }
 
@@ -135,7 +140,10 @@ mod tests {
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             self.asked.lock().push(buf.remaining());
-            let Some(piece) = self.left.front_mut() else { return Poll::Ready(Ok(())) };
+            let failure = self.failure;
+            let Some(piece) = self.left.front_mut() else {
+                return Poll::Ready(failure.map_or(Ok(()), |kind| Err(kind.into())));
+            };
             let given = (*piece).min(buf.remaining());
             *piece -= given;
             if *piece == 0 {
@@ -167,7 +175,8 @@ mod tests {
     async fn read(pieces: &[usize], room: usize) -> Vec<usize> {
         let asked = Arc::new(Mutex::default());
         let left = pieces.iter().copied().filter(|piece| *piece > 0).collect();
-        let mut ahead = ReadAhead::new(Box::new(Pieces { left, next: 0, asked: Arc::clone(&asked) }));
+        let mut ahead =
+            ReadAhead::new(Box::new(Pieces { left, asked: Arc::clone(&asked), ..Pieces::default() }));
         let (mut buf, mut seen) = (vec![0; room], 0_usize);
         loop {
             let count = ahead.read(&mut buf).await.unwrap();
@@ -191,6 +200,35 @@ mod tests {
         assert_eq!(asked[..3], [SOME, MUCH, MUCH]);
         assert_eq!(asked.iter().filter(|asked| **asked == MUCH).count(), 2 + usize::from(QUIET));
         assert_eq!(asked.last(), Some(&SOME));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_first_whether_there_is_anything_reads_the_same() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut ahead = ReadAhead::new(Box::new(ours));
+        let mut buf = [0; 2];
+        assert!(poll_fn(|cx| ahead.poll_some(cx)).now_or_never().is_none());
+        theirs.write_all(b"abc").await.unwrap();
+        for expected in [&b"ab"[..], b"c"] {
+            poll_fn(|cx| ahead.poll_some(cx)).await;
+            let count = ahead.read(&mut buf).await.unwrap();
+            assert_eq!(&buf[..count], expected);
+        }
+        assert!(poll_fn(|cx| ahead.poll_some(cx)).now_or_never().is_none());
+        drop(theirs);
+        for _ in 0..2 {
+            poll_fn(|cx| ahead.poll_some(cx)).await;
+            assert_eq!(ahead.read(&mut buf).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_is_asked_for_is_told_to_the_reader() {
+        let broken = Pieces { failure: Some(io::ErrorKind::ConnectionReset), ..Pieces::default() };
+        let mut ahead = ReadAhead::new(Box::new(broken));
+        poll_fn(|cx| ahead.poll_some(cx)).await;
+        let error = ahead.read(&mut [0; 2]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_core::transport::{Attempt, Inbound, Link, PublishError, Transport};
 use event_core::{Error, ErrorKind, Event, Retry};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio_tungstenite::WebSocketStream;
@@ -398,6 +398,23 @@ async fn closing_sends_what_is_queued_and_then_a_polite_close() {
     assert!(hear(&mut socket).await.starts_with("5:1+::"));
     let Message::Close(Some(frame)) = socket.next().await.unwrap().unwrap() else { panic!("a close frame") };
     assert_eq!(u16::from(frame.code), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_on_a_link_that_has_nothing_else_to_do() {
+    let (server, builder) = Server::new();
+    let (mut link, mut socket) = connected(builder, &server).await;
+    for round in 0..3_u8 {
+        assert!(link.rx.next().now_or_never().is_none(), "nothing has come");
+        socket.send(Message::Ping(vec![round].into())).await.unwrap();
+        let answer = async {
+            tokio::select! {
+                answer = socket.next() => answer.unwrap().unwrap(),
+                told = link.rx.next() => panic!("{told:?} of a ping"),
+            }
+        };
+        assert_eq!(answer.await, Message::Pong(vec![round].into()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
