@@ -7,7 +7,7 @@ use event_core::memory::MemoryHub;
 use event_core::{Event, EventHub};
 use nats_server::skipped;
 
-use crate::support::{Stage, event, next, started, stored, streaming, until, within};
+use crate::support::{Stage, event, next, reached, started, stored, streaming, until};
 
 /// Blanks, unknown members, numbers that would not survive, a key that comes twice.
 const ODD: &str = r#"{"topic" : "odd.one", "id":"e-1","data":{"n":1.0,"big":12345678901234567890123},
@@ -54,12 +54,7 @@ async fn what_the_service_did_not_acknowledge_is_brought_again() {
     let (bridge, _reports) = started(builder().lease(Duration::from_secs(2))).await;
     bus.hold_acknowledgements(true);
     worker.event_hub().publish(event("asked", 1)).await.unwrap();
-    within(async {
-        while bus.published() < 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    reached(|| bus.published() >= 1).await;
     assert_eq!(bridge.stats().returned, 0);
     // Without a word: its lease lapses, and so does the lock of the event.
     drop(bridge);

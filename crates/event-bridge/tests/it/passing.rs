@@ -10,7 +10,7 @@ use ftrack_hub::{Event, Json};
 use nats_server::skipped;
 use serde_json::json;
 
-use crate::support::{Stage, event, gap_of, next, started, stored, streaming, until, wall, within};
+use crate::support::{Stage, event, gap_of, next, reached, started, stored, streaming, until, wall, within};
 
 #[tokio::test]
 async fn an_event_of_the_service_is_stored_as_it_came() {
@@ -71,12 +71,7 @@ async fn nothing_goes_in_circles_not_even_past_a_new_bridge() {
     let came = next(&mut at_service).await;
     assert_eq!((came.id(), came.source_id()), (sent.id(), Some(worker.event_hub().id().as_str())));
     // What came back, and what the stream held of its own, was noticed.
-    within(async {
-        while bridge.stats().echoes < 1 || bridge.stats().own < 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    reached(|| bridge.stats().echoes >= 1 && bridge.stats().own >= 1).await;
     assert_eq!((bridge.stats().forwarded, bridge.stats().returned), (1, 1));
     assert!(bridge.drain(Duration::from_secs(10)).await);
     until(&mut reports, |report| matches!(report, Report::Ended).then_some(())).await;
@@ -86,12 +81,7 @@ async fn nothing_goes_in_circles_not_even_past_a_new_bridge() {
     assert_eq!(next(&mut at_service).await.data_value()["n"], 3);
     worker.event_hub().publish(event("load.back", 4)).await.unwrap();
     assert_eq!(next(&mut at_service).await.data_value()["n"], 4);
-    within(async {
-        while bridge.stats().echoes < 1 || bridge.stats().own < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    reached(|| bridge.stats().echoes >= 1 && bridge.stats().own >= 2).await;
     assert_eq!((bridge.stats().forwarded, bridge.stats().returned), (1, 1));
 }
 

@@ -18,6 +18,17 @@ pub(crate) async fn within<T>(future: impl IntoFuture<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
 
+/// Waits until something is so that nobody tells.
+pub(crate) async fn reached(condition: impl Fn() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    within(async {
+        while !condition() {
+            look.tick().await;
+        }
+    })
+    .await;
+}
+
 /// Both sides.
 pub(crate) struct Stage {
     pub(crate) emulator: Emulator,

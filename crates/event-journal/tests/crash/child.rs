@@ -138,8 +138,9 @@ async fn work(working: bool, start: u64, path: &str) {
         return;
     }
     handling.await;
+    let mut look = tokio::time::interval(Duration::from_millis(5));
     while journal.stats().outbox > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        look.tick().await;
     }
     drop(stream);
     hub.close().await;

@@ -27,8 +27,9 @@ async fn a_value_is_created_once_replaced_by_revision_and_lapses() {
     assert_eq!((&there.value[..], there.revision), (&b"c"[..], second));
     // Nobody renews it.
     let lapsed = async {
+        let mut look = tokio::time::interval(Duration::from_millis(20));
         while other.create("active", "d").await.unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            look.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, lapsed).await.unwrap();

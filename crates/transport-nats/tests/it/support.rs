@@ -47,16 +47,17 @@ impl Wire {
 
     /// Waits for something, reading meanwhile.
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(work, patience);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                item = self.rx.next(), if !self.over => self.hear(item),
-                () = &mut patience => panic!("it never ends"),
+        tokio::pin!(work);
+        let done = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut work => return done,
+                    item = self.rx.next(), if !self.over => self.hear(item),
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, done).await.expect("it never ends")
     }
 
     fn hear(&mut self, item: Option<event_core::Result<Inbound>>) {
